@@ -1,0 +1,168 @@
+"""What Makegood needs from the outside: one small Protocol a capability, and the three ways in which a call can fail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, Protocol
+from uuid import UUID
+
+import msgspec
+
+from service.model import Money
+
+
+class Declined(Exception):  # noqa: N818 - a word of the design
+    """They said no, for good: nothing happened and repeating the same request cannot help.
+
+    `code` is ours (`already_refunded`, `disputed`, `amount_too_large`, `not_found`, `idempotency_misuse`, `declined`, `unsupported`,
+    `bug`); `detail` is the other side's own code, never personal data.
+    """
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+        self.detail = detail
+
+
+class Unavailable(Exception):  # noqa: N818 - a word of the design
+    """Nothing happened. `never_sent`: it never left this machine; `configuration`: a key or permission is wrong, stop and alert."""
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        never_sent: bool = False,
+        retry_after_seconds: float | None = None,
+        configuration: bool = False,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.never_sent = never_sent
+        self.retry_after_seconds = retry_after_seconds
+        self.configuration = configuration
+
+
+class OutcomeUnknown(Exception):  # noqa: N818 - a word of the design
+    """It may have happened. The only cure is the same request with the same key, or reading the other side."""
+
+
+# ------------------------------------------------------------------------------------------------ money
+
+
+class RefundRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """One refund of one payment. Stored with its attempt before it is sent, and sent again byte for byte."""
+
+    operation_id: UUID
+    attempt_id: UUID
+    payment_ref: str
+    """the processor's reference of the payment: `pi_…`, `ch_…`"""
+    amount: Money
+    reason: Literal["duplicate", "requested_by_customer"]
+
+
+class RefundSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A refund as the processor tells it."""
+
+    provider_ref: str
+    state: Literal["ACCEPTED", "SUCCEEDED", "FAILED", "CANCELED"]
+    amount: Money
+    attempt_id: UUID | None = None
+    """ours, when the processor kept our reference"""
+    failure: str = ""
+    """our word for the processor's reason, when FAILED: `expired_or_canceled_card`, `lost_or_stolen_card`, `declined`,
+    `insufficient_funds`, `charge_for_pending_refund_disputed`, `merchant_request`, `unknown`"""
+
+
+class PaymentSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """A payment as the processor tells it now."""
+
+    payment_ref: str
+    captured: Money
+    refunded_minor: int
+    disputed: bool
+    refunds: tuple[RefundSeen, ...]
+
+
+class RefundRail(Protocol):
+    """One configured account at a processor. Amounts are ISO minor units; the adapter converts to the processor's own exponents."""
+
+    name: str
+    key_lifetime_seconds: int
+    """how long after the first sending the same key is safe to send again"""
+
+    async def refund(self, request: RefundRequest, *, key: str) -> RefundSeen:
+        """Send once. Raises Declined, Unavailable, OutcomeUnknown; never retries by itself."""
+
+    async def find(self, request: RefundRequest) -> RefundSeen | None:
+        """Look for the refund that this attempt may have made. None proves nothing: it may still be on its way. Raises Unavailable."""
+
+    async def payment(self, payment_ref: str, currency: str) -> PaymentSeen:
+        """Read the payment afresh. Raises Declined("not_found"), Unavailable."""
+
+    async def check(self) -> str:
+        """One cheap read that proves address and key, for `doctor`; returns what to show. Raises Unavailable."""
+
+
+# ------------------------------------------------------------------------------------------------- mail
+
+
+class Mail(msgspec.Struct, frozen=True, kw_only=True):
+    """One message to one address, already rendered. `message_key` makes the Message-ID stable over retries."""
+
+    to: str
+    subject: str
+    text: str
+    html: str
+    message_key: UUID
+    language: str = "en"
+    reply_to: str | None = None
+    sender: str | None = None
+    images: Mapping[str, bytes] = {}
+    """PNG images by content id, shown inline"""
+
+
+class Mailer(Protocol):
+    async def send(self, mail: Mail) -> str:
+        """Hand over to the mail server; returns its reference. Raises Declined, Unavailable, OutcomeUnknown."""
+
+    async def check(self) -> str:
+        """Connect and greet, for `doctor`; returns what to show. Raises Unavailable."""
+
+
+# ----------------------------------------------------------------------------------------------- passes
+
+
+class NewPass(msgspec.Struct, frozen=True, kw_only=True):
+    barcode: str
+    issuer_ref: str = ""
+
+
+class PassIssuer(Protocol):
+    """Who makes passes when the platform does: its gate has to know the new barcode before the old one dies."""
+
+    async def replace(self, *, order_ref: str, position_ref: str, key: str) -> NewPass:
+        """A new barcode; the old one is refused from then on. Same key, same answer. Raises Declined, Unavailable, OutcomeUnknown."""
+
+    async def void(self, *, order_ref: str, position_ref: str, key: str) -> None:
+        """The pass admits nobody any more. Same key, same answer. Raises Declined, Unavailable, OutcomeUnknown."""
+
+
+# -------------------------------------------------------------------------------------- customer's tokens
+
+
+class TokenClaims(msgspec.Struct, frozen=True, kw_only=True):
+    """What a platform's JWT proved."""
+
+    subject: str
+    issued_at: datetime
+    expires_at: datetime
+    email: str | None = None
+    """only when the platform says `email_verified`"""
+    second_factor: bool = False
+    auth_time: datetime | None = None
+
+
+class JwksSource(Protocol):
+    async def fetch(self, url: str) -> bytes:
+        """The JSON Web Key Set at that address. Raises Unavailable."""

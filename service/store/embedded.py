@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import re
+import shutil
 import socket
 import subprocess
 import time
@@ -83,13 +84,29 @@ def start(folder: Path) -> EmbeddedServer:
     """
     folder = folder.expanduser().resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    hold = os.open(folder.with_name(f"{folder.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    hold = _hold(folder)
     try:
-        fcntl.flock(hold, fcntl.LOCK_SH)  # waits while the last one out is stopping it
         return EmbeddedServer(folder, dsn=_start(folder), hold=hold)
     except BaseException:
         os.close(hold)
         raise
+
+
+def discard(folder: Path) -> bool:
+    """Stops the server of a folder and removes all its data, unless somebody holds it; True when it is gone."""
+    lock = _lock_file(folder)
+    hold = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _stop(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.unlink(missing_ok=True)
+    except BlockingIOError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(hold)
 
 
 @contextlib.contextmanager
@@ -135,6 +152,23 @@ async def drop_database(dsn: str, name: str) -> None:
 def ensure_database(dsn: str, name: str) -> str:
     """`create_database` for callers without an event loop."""
     return asyncio.run(create_database(dsn, name))
+
+
+def _lock_file(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.lock")
+
+
+def _hold(folder: Path) -> int:
+    """A shared lock, as an open file. Waits while the last one out is stopping the server."""
+    lock = _lock_file(folder)
+    while True:
+        hold = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(hold, fcntl.LOCK_SH)
+        # `discard` removes the file that we may just have opened; a lock on a file that nobody can find guards nothing.
+        with contextlib.suppress(FileNotFoundError):
+            if lock.stat().st_ino == os.fstat(hold).st_ino:
+                return hold
+        os.close(hold)
 
 
 def _quoted(name: str) -> str:
@@ -205,11 +239,9 @@ def _write_settings(folder: Path) -> None:
 
 
 def _stop(folder: Path) -> None:
-    library = _library()
-    server = library.get_server(folder, cleanup_mode=None, start=False)
-    pid_file = folder / "postmaster.pid"
-    if not pid_file.exists():
+    if not (folder / "postmaster.pid").exists():
         return
+    server = _library().get_server(folder, cleanup_mode=None, start=False)
     pg_ctl = [str(server.bin_path / "pg_ctl"), "-D", str(folder), "-m", "fast", "-w", "-t", str(int(_STOP_SECONDS_MAX)), "stop"]
     # A server that died meanwhile makes pg_ctl fail; there is nothing left to stop then.
     subprocess.run(pg_ctl, check=False, capture_output=True, user=server.system_user, cwd=folder, timeout=_STOP_SECONDS_MAX + 5)  # noqa: S603

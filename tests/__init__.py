@@ -1,0 +1,1 @@
+"""The promises of this project, run against the real PostgreSQL."""

@@ -1,0 +1,52 @@
+"""The PostgreSQL of a test run: one server, a migrated template, cheap copies of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+import asyncpg
+
+from service.store import embedded, migrate
+
+# Short, since a socket's path holds about a hundred characters; one folder a run, shared by the run's workers.
+_ROOT: Final = Path(tempfile.gettempdir()) / "makegood-tests"
+
+# Any fixed number: the worker that holds this lock builds the template, the others wait for it.
+_TEMPLATE_LOCK: Final = 7_310_579
+
+
+def folder_of_run() -> Path:
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "") or uuid4().hex
+    return _ROOT / hashlib.sha256(run.encode()).hexdigest()[:10]
+
+
+def sweep() -> None:
+    """Stops and removes the servers of runs that were killed: those that no process holds any more."""
+    for lock in _ROOT.glob("*.lock"):
+        embedded.discard(lock.with_suffix(""))
+
+
+def finish(server: embedded.EmbeddedServer) -> None:
+    """Lets go of the server; the last worker of the run removes its folder."""
+    server.stop()
+    embedded.discard(server.folder)
+
+
+async def migrated_template(dsn: str, *, name: str = "template_migrated") -> str:
+    """The name of a database with this release's tables and nothing in it; built once a run."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", _TEMPLATE_LOCK)
+        if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND NOT datallowconn)", name):
+            await embedded.drop_database(dsn, name)
+            await migrate.migrate(await embedded.create_database(dsn, name))
+            # PostgreSQL copies only a database that nobody is connected to.
+            await connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    finally:
+        await connection.close()
+    return name

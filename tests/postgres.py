@@ -13,8 +13,8 @@ import asyncpg
 
 from service.store import embedded, migrate
 
-# Short, since a socket's path holds about a hundred characters; one folder a run, shared by the run's workers.
-_ROOT: Final = Path(tempfile.gettempdir()) / "makegood-tests"
+# Short, since a socket's path holds about a hundred characters; one folder a user, and in it one a run, shared by the run's workers.
+_ROOT: Final = Path(tempfile.gettempdir()) / f"makegood-tests-{os.getuid()}"
 
 # Any fixed number: the worker that holds this lock builds the template, the others wait for it.
 _TEMPLATE_LOCK: Final = 7_310_579

@@ -1,0 +1,82 @@
+# Everything starts here. `make help` lists it; every target sets up what it needs first, on a machine with Python 3.11 or newer, make and git.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+UV_VERSION := 0.13.9
+UV := .uv/bin/uv
+READY := .venv/.ready
+BIN := .venv/bin
+ARGS ?=
+
+# As many test workers as there are cores, but not more than the one PostgreSQL of the run serves well.
+WORKERS ?= auto
+
+# The newest Python on this machine that is new enough.
+FIND_PYTHON := for name in python3.14 python3.13 python3.12 python3.11 python3; do \
+	if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$name"; exit; fi; done; \
+	echo "Python 3.11 or newer is needed" >&2; exit 1
+
+.PHONY: help setup demo serve test check format bench sweep openapi image clean
+
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo; echo "ARGS=... passes arguments on: make demo ARGS=--once, make test ARGS='-k refund'"
+
+##@ Use it
+setup: $(READY) ## install everything into .venv, exactly as uv.lock says (quick when nothing changed)
+
+demo: $(READY) ## a live show with real problems being resolved; ARGS=--once plays and exits
+	@$(BIN)/makegood demo $(ARGS)
+
+serve: $(READY) ## the service with its own PostgreSQL in .data
+	@$(BIN)/makegood serve --embedded $(ARGS)
+
+##@ Prove it
+test: $(READY) ## all tests, against a real PostgreSQL
+	$(BIN)/pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(ARGS)
+
+check: $(READY) ## style, types, import rules, lock file
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(UV) lock --check
+
+bench: $(READY) ## throughput and latency as JSON lines
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+sweep: $(READY) ## every imported order against every problem
+	@$(BIN)/python -m tests.sweep $(ARGS)
+
+##@ Work on it
+format: $(READY) ## put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+openapi: $(READY) ## write the HTTP contract anew, from the code
+	$(BIN)/makegood openapi > openapi/openapi.json.new
+	mv openapi/openapi.json.new openapi/openapi.json
+
+image: ## a container image, with whichever of docker, podman and buildah is here
+	@tool=$$(command -v docker || command -v podman || command -v buildah) \
+	  || { echo "docker, podman or buildah is needed" >&2; exit 1; }; \
+	"$$tool" build -t makegood:latest . $(ARGS)
+
+clean: ## remove what was installed and cached; data in .data stays
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+
+# uv in a folder of its own, so that neither the machine nor .venv needs it.
+$(UV): Makefile
+	@python=$$($(FIND_PYTHON)); \
+	"$$python" -m venv --clear .uv || { echo "the venv module is needed (Debian: apt install python3-venv)" >&2; exit 1; }; \
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $(UV)
+
+$(READY): $(UV) pyproject.toml uv.lock
+	@python=$$($(FIND_PYTHON)); \
+	$(UV) sync --locked --no-python-downloads --python "$$python"
+	@touch $(READY)

@@ -1,0 +1,188 @@
+"""The sandbox processor: a rail that keeps its own ledger, commits before it answers, and fails as it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib.resources import files
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+from uuid import UUID
+
+import asyncpg
+
+from integrations.sandbox_books import Fault
+from service.model import Money
+from service.ports import Declined, OutcomeUnknown, PaymentSeen, RefundRequest, RefundSeen, Unavailable
+
+if TYPE_CHECKING:
+    from integrations.sandbox_books import SandboxPool
+
+# The same ten seconds that every rail has: a call is over well before the fifteen seconds of its lease are.
+_CALL_SECONDS_MAX: Final = 10.0
+# A free connection is a matter of milliseconds; after three seconds there is none, and nothing was sent.
+_CONNECT_SECONDS_MAX: Final = 3.0
+# As at the processor it stands for: 24 hours, less an hour for clocks that differ.
+_KEY_LIFETIME_SECONDS: Final = 23 * 3600
+
+_REFUND: Final = "SELECT * FROM sandbox.refund_once($1, $2, $3, $4, $5, $6, $7, $8)"
+_TAKE: Final = """
+    SELECT t.fault, t.detail, t.retry_after_seconds, (SELECT p.latency_ms FROM sandbox.pace p WHERE p.account = $1)
+    FROM sandbox.take($1, $2, 'read', false) t
+"""
+_REFUND_COLUMNS: Final = "ref, state, amount, currency, attempt_id, failure"
+_FIND: Final = f"SELECT {_REFUND_COLUMNS} FROM sandbox.refund WHERE account = $1 AND payment_ref = $2 AND attempt_id = $3"
+_REFUNDS: Final = f"SELECT {_REFUND_COLUMNS} FROM sandbox.refund WHERE account = $1 AND payment_ref = $2 ORDER BY made_at"
+_CHARGE: Final = "SELECT currency, captured, refunded, disputed FROM sandbox.charge WHERE account = $1 AND payment_ref = $2"
+
+
+async def open_sandbox(dsn: str, *, connections_max: int = 10) -> SandboxPool:
+    """Open the sandbox's own database, made together with its tables when it is not there yet. The caller closes the pool.
+
+    Safe in many processes at once. `connections_max`: ten carry several thousand refunds a second, and leave most of
+    PostgreSQL's usual hundred to everybody else.
+    """
+    try:
+        pool = await _pool(dsn, connections_max)
+    except asyncpg.InvalidCatalogNameError:
+        await _create_database(dsn)
+        pool = await _pool(dsn, connections_max)
+    await _create_tables(pool)
+    return pool
+
+
+async def _pool(dsn: str, connections_max: int) -> SandboxPool:
+    async def nothing(_: object) -> None:
+        """Nothing session-wide is ever set, so there is nothing to reset and a round trip saved."""
+
+    # JIT would cost more than any of these short statements
+    return await asyncpg.create_pool(dsn, min_size=1, max_size=connections_max, reset=nothing, server_settings={"jit": "off"})
+
+
+async def _create_database(dsn: str) -> None:
+    name = unquote(urlsplit(dsn).path.removeprefix("/"))
+    connection = await asyncpg.connect(dsn, database="postgres")
+    try:
+        # another process may be just as quick, hence the two errors; template0: nobody is ever connected to it
+        with suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+            await connection.execute('CREATE DATABASE "{}" TEMPLATE template0'.format(name.replace('"', '""')))
+    finally:
+        await connection.close()
+
+
+async def _create_tables(pool: SandboxPool) -> None:
+    sql = files("integrations").joinpath("sql/sandbox.sql").read_text(encoding="utf-8")
+    version = hashlib.sha256(sql.encode()).hexdigest()
+    async with pool.acquire() as connection, connection.transaction():
+        # one process at a time: "if not exists" alone collides in the catalogue
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('makegood sandbox tables'))")
+        there = await connection.fetchval("SELECT to_regclass('sandbox.version') IS NOT NULL")
+        if there and await connection.fetchval("SELECT EXISTS (SELECT FROM sandbox.version WHERE hash = $1)", version):
+            return
+        await connection.execute(sql)
+        await connection.execute("INSERT INTO sandbox.version VALUES ($1)", version)
+
+
+class SandboxRail:
+    """One account at the sandbox. Its books, charges and script are `SandboxBooks` with the same name."""
+
+    def __init__(self, name: str, pool: SandboxPool, *, call_seconds_max: float = _CALL_SECONDS_MAX) -> None:
+        self.name = name
+        self.key_lifetime_seconds = _KEY_LIFETIME_SECONDS
+        self._pool = pool
+        self._call_seconds_max = call_seconds_max
+
+    async def refund(self, request: RefundRequest, *, key: str) -> RefundSeen:
+        """Carry the refund out, or do to it what the script says. One statement, committed when this returns or raises."""
+        arguments = (
+            self.name,
+            key,
+            request.payment_ref,
+            request.amount.minor,
+            request.amount.currency,
+            request.operation_id,
+            request.attempt_id,
+            request.reason,
+        )
+        try:
+            async with asyncio.timeout(self._call_seconds_max):
+                answer = (await self._fetch(_REFUND, *arguments))[0]
+                await asyncio.sleep((answer["latency_ms"] or 0) / 1000)
+        except TimeoutError as error:
+            raise OutcomeUnknown("no answer in time") from error
+        if failure := _FAILURES.get(answer["fault"]):
+            raise failure(answer)
+        if answer["declined"]:
+            raise Declined(answer["declined"], "sandbox")
+        return _refund_seen(answer, request.amount, request.attempt_id)
+
+    async def find(self, request: RefundRequest) -> RefundSeen | None:
+        """The refund of this attempt, if it has arrived. Raises Unavailable."""
+        rows = await self._read(request.payment_ref, _FIND, self.name, request.payment_ref, request.attempt_id)
+        return _seen(rows[0]) if rows else None
+
+    async def payment(self, payment_ref: str, currency: str) -> PaymentSeen:
+        """The charge and its refunds as the books have them now. Raises Declined("not_found"), Unavailable."""
+        del currency  # the books know it
+        rows = await self._read(payment_ref, _CHARGE, self.name, payment_ref)
+        if not rows:
+            raise Declined("not_found", "sandbox")
+        charge = rows[0]
+        refunds = await self._read(payment_ref, _REFUNDS, self.name, payment_ref)
+        return PaymentSeen(
+            payment_ref=payment_ref,
+            captured=Money(minor=charge["captured"], currency=charge["currency"]),
+            refunded_minor=charge["refunded"],
+            disputed=charge["disputed"],
+            refunds=tuple(_seen(row) for row in refunds),
+        )
+
+    async def check(self) -> str:
+        """How many charges the sandbox knows. Raises Unavailable."""
+        rows = await self._read("", "SELECT count(*) FROM sandbox.charge WHERE account = $1", self.name)
+        return f"sandbox: {rows[0][0]} charges"
+
+    async def _read(self, payment_ref: str, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        try:
+            async with asyncio.timeout(self._call_seconds_max):
+                taken = (await self._fetch(_TAKE, self.name, payment_ref))[0]
+                await asyncio.sleep((taken["latency_ms"] or 0) / 1000)
+                if failure := _FAILURES.get(taken["fault"]):
+                    raise failure(taken)
+                return await self._fetch(statement, *arguments)
+        except (TimeoutError, OutcomeUnknown) as error:
+            raise Unavailable("the read was not answered") from error
+
+    async def _fetch(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """Run one statement. Raises Unavailable when there is no connection to send it on, OutcomeUnknown when that breaks."""
+        try:
+            connection = await self._pool.acquire(timeout=_CONNECT_SECONDS_MAX)
+        except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
+            raise Unavailable(f"the sandbox's database: {error!r}", never_sent=True) from error
+        try:
+            return await connection.fetch(statement, *arguments)
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError) as error:
+            raise OutcomeUnknown(f"the sandbox's database: {error!r}") from error
+        finally:
+            await self._pool.release(connection)
+
+
+# What a fault looks like from outside. The others (accepted, failed, declined) are answers.
+_FAILURES: Final[Mapping[str, Callable[[asyncpg.Record], Exception]]] = {
+    Fault.UNREACHABLE: lambda _: Unavailable("unreachable", never_sent=True),
+    Fault.NO_ANSWER: lambda _: OutcomeUnknown("no answer"),
+    Fault.LOST_ANSWER: lambda _: OutcomeUnknown("the answer was lost"),
+    Fault.IN_FLIGHT: lambda _: OutcomeUnknown("no answer yet"),
+    Fault.RATE_LIMITED: lambda row: Unavailable("rate limited", retry_after_seconds=row["retry_after_seconds"]),
+    Fault.UNAUTHORISED: lambda _: Unavailable("the key is not accepted", configuration=True),
+}
+
+
+def _seen(row: asyncpg.Record) -> RefundSeen:
+    return _refund_seen(row, Money(minor=row["amount"], currency=row["currency"]), row["attempt_id"])
+
+
+def _refund_seen(row: asyncpg.Record, amount: Money, attempt_id: UUID | None) -> RefundSeen:
+    return RefundSeen(provider_ref=row["ref"], state=row["state"], amount=amount, attempt_id=attempt_id, failure=row["failure"])

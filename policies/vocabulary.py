@@ -1,0 +1,49 @@
+"""The words a pack may use for what exists outside it: problems, actions, causes, waits, skills."""
+
+from typing import get_args
+
+from policies.verdict import ActionName
+
+ACTIONS: tuple[str, ...] = get_args(ActionName)
+MONEY_ACTIONS = ("refund", "goodwill_credit")
+
+SUBJECTS = ("position", "pass", "payment", "case")
+
+PROBLEMS = (
+    "pass_missing",
+    "pass_lost",
+    "pass_leaked",
+    "link_dead",
+    "wrong_device",
+    "too_many_devices",
+    "cannot_sign_in",
+    "will_not_play",
+    "buffering",
+    "device_unsupported",
+    "stream_outage",
+    "show_cancelled",
+    "show_postponed",
+    "charged_twice",
+    "charged_no_pass",
+    "payment_pending",
+    "charged_after_cancelling",
+    "wants_refund",
+    "merch_wrong",
+    "merch_missing",
+    "accessibility",
+    "abuse",
+    "fraud",
+    "other",
+)
+
+# Why money is owed. A rule writes `incident`; the service adds which one.
+CAUSES = ("incident", "show_cancelled", "show_postponed", "duplicate_charge", "no_pass", "remorse")
+
+# What the service can wake a case for. A rule that waits for anything else would only ever end by its deadline.
+WAITS = ("incident_end", "dispute_closed", "order_arrives", "payment_settles", "show_date")
+
+# Who reads a queue. A skill nobody has is a case nobody sees.
+SKILLS = ("support", "payments", "playback", "merchandise", "trust", "accessibility", "operations")
+
+# What a person can be advised to do: an action, or an answer in words.
+SUGGESTIONS = (*ACTIONS, "reply")

@@ -1,0 +1,172 @@
+"""What an installation is told from outside: `MAKEGOOD_*` variables and an optional TOML file, checked whole before anything starts."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from service.settings_reading import Reader, Secret, SettingsError
+
+__all__ = ["NEEDED_TO_SERVE", "Rail", "Secret", "Settings", "SettingsError", "Smtp", "embedded_secret", "load", "overrides"]
+
+# What `serve` and `worker` do not start without, unless `--embedded` provides it.
+NEEDED_TO_SERVE: Final = ("DATABASE_URL", "SECRET")
+
+# HMAC-SHA-256 and AES-256 take 32 bytes; less would be padded with nothing (RFC 2104, section 3).
+_SECRET_BYTES_MIN: Final = 32
+
+# RFC 8314 (tls), RFC 6409 (starttls), RFC 5321 (none).
+_SMTP_PORTS: Final[Mapping[str, int]] = {"tls": 465, "starttls": 587, "none": 25}
+
+# What each kind of rail cannot work without. A sandbox rail may lean on SANDBOX_DATABASE_URL.
+_RAIL_NEEDS: Final[Mapping[str, Sequence[str]]] = {"stripe": ("API_KEY",), "sandbox": ()}
+_RAIL_FIELDS: Final = ("KIND", "API_KEY", "BASE_URL", "ACCOUNT", "DATABASE_URL")
+
+SmtpTls = Literal["starttls", "tls", "none"]
+LogFormat = Literal["json", "console"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class Smtp(msgspec.Struct, frozen=True, kw_only=True):
+    host: str
+    port: int
+    tls: SmtpTls
+    sender: str
+    user: str | None
+    password: Secret | None
+
+
+class Rail(msgspec.Struct, frozen=True, kw_only=True):
+    """One configured account at a processor: `[rails.<name>]` in the file, or `MAKEGOOD_RAIL_<NAME>_KIND` and so on."""
+
+    name: str
+    kind: str
+    api_key: Secret | None
+    base_url: str | None
+    account: str | None
+    database_url: Secret | None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Checked: whoever holds one need not look again."""
+
+    database_url: Secret | None
+    secret: Secret | None
+    bind_host: str
+    bind_port: int
+    public_url: str
+    processes: int
+    pool_size: int
+    log_format: LogFormat
+    log_level: LogLevel
+    smtp: Smtp | None
+    rails: tuple[Rail, ...]
+    sandbox_database_url: Secret | None
+    policies: Path | None
+    """a folder of packs instead of the ones that come with the application"""
+    data: Path
+    languages: tuple[str, ...]
+
+
+def load(environment: Mapping[str, str], *, needed: Sequence[str] = ()) -> Settings:
+    """Reads and checks everything; the environment wins over the file. Raises SettingsError naming every mistake at once."""
+    reader = Reader(environment)
+    for name in needed:
+        reader.need(name)
+    host, port = reader.address("BIND", default="127.0.0.1:8080")
+    shown = f"[{host}]" if ":" in host else host
+    settings = Settings(
+        database_url=reader.secret_url("DATABASE_URL", schemes=("postgresql", "postgres")),
+        secret=reader.secret("SECRET", bytes_min=_SECRET_BYTES_MIN),
+        bind_host=host,
+        bind_port=port,
+        public_url=reader.url("PUBLIC_URL") or f"http://{shown}:{port}",
+        # One process fills about one core; more than this on one machine is a slip of the keyboard.
+        processes=reader.integer("PROCESSES", default=1, least=1, most=128),
+        # Half a dozen busy connections fill a core of PostgreSQL; hundreds only queue inside it instead of here.
+        pool_size=reader.integer("POOL_SIZE", default=20, least=2, most=200),
+        log_format=reader.choice("LOG_FORMAT", LogFormat, default="json"),
+        log_level=reader.choice("LOG_LEVEL", LogLevel, default="info"),
+        smtp=_smtp(reader),
+        sandbox_database_url=reader.secret_url("SANDBOX_DATABASE_URL", schemes=("postgresql", "postgres")),
+        rails=_rails(reader, database_needed="DATABASE_URL" in needed),
+        policies=reader.folder("POLICIES"),
+        data=Path(reader.text("DATA") or ".data"),
+        languages=reader.languages("LANGUAGES", default="en"),
+    )
+    reader.finish()
+    return settings
+
+
+def embedded_secret(data: Path) -> Secret:
+    """The secret of an installation that keeps its database in `data`: made once, kept beside the database, readable by its owner only."""
+    path = data / "secret"
+    data.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"secret.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_hex(_SECRET_BYTES_MIN))
+    try:
+        os.link(draft, path)  # fails where another process was first: never half a file, never two secrets
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return Secret(path.read_text().strip())
+
+
+def overrides(settings: Settings) -> Mapping[str, str]:
+    """What a child process must be given so that it reads the same settings: the values that did not come from outside."""
+    values = {
+        "MAKEGOOD_DATABASE_URL": settings.database_url,
+        "MAKEGOOD_SANDBOX_DATABASE_URL": settings.sandbox_database_url,
+        "MAKEGOOD_SECRET": settings.secret,
+    }
+    return {name: value.reveal() for name, value in values.items() if value is not None}
+
+
+def _smtp(reader: Reader) -> Smtp | None:
+    host = reader.text("SMTP_HOST")
+    tls: SmtpTls = reader.choice("SMTP_TLS", SmtpTls, default="starttls")
+    port = reader.integer("SMTP_PORT", default=_SMTP_PORTS[tls], least=1, most=65535)
+    user, password = reader.text("SMTP_USER"), reader.secret("SMTP_PASSWORD")
+    sender = reader.mail_address("SMTP_SENDER")
+    if host is None:
+        reader.refuse_all(("SMTP_TLS", "SMTP_PORT", "SMTP_USER", "SMTP_PASSWORD", "SMTP_SENDER"), "is set, but SMTP_HOST is not")
+        return None
+    if sender is None:
+        reader.missing("SMTP_SENDER", "is needed with SMTP_HOST: the address that mails come from")
+    if (user is None) != (password is None):
+        reader.mistake("SMTP_USER", "and MAKEGOOD_SMTP_PASSWORD go together")
+    if user is not None and tls == "none" and host not in {"localhost", "127.0.0.1", "::1"}:
+        reader.mistake("SMTP_TLS", "none would send the password in the clear: use starttls or tls")
+    return Smtp(host=host, port=port, tls=tls, sender=sender or "", user=user, password=password)
+
+
+def _rails(reader: Reader, *, database_needed: bool) -> tuple[Rail, ...]:
+    return tuple(_rail(reader, name, database_needed=database_needed) for name in reader.rail_names(_RAIL_FIELDS))
+
+
+def _rail(reader: Reader, name: str, *, database_needed: bool) -> Rail:
+    prefix = f"RAIL_{name.upper()}_"
+    kind = reader.one_of(f"{prefix}KIND", tuple(_RAIL_NEEDS))
+    if kind is None:
+        reader.missing(f"{prefix}KIND", f"is needed: one of {', '.join(_RAIL_NEEDS)}")
+    for field in _RAIL_NEEDS.get(kind or "", ()):
+        reader.need(f"{prefix}{field}")
+    rail = Rail(
+        name=name,
+        kind=kind or "",
+        api_key=reader.secret(f"{prefix}API_KEY"),
+        base_url=reader.url(f"{prefix}BASE_URL"),
+        account=reader.text(f"{prefix}ACCOUNT"),
+        database_url=reader.secret_url(f"{prefix}DATABASE_URL", schemes=("postgresql", "postgres")),
+    )
+    if kind == "sandbox" and database_needed and rail.database_url is None and reader.text("SANDBOX_DATABASE_URL") is None:
+        reader.missing(f"{prefix}DATABASE_URL", "or MAKEGOOD_SANDBOX_DATABASE_URL is needed: the sandbox keeps its ledger there")
+    return rail

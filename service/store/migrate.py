@@ -64,16 +64,16 @@ class SchemaState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load(folder: Path = MIGRATIONS) -> Sequence[Migration]:
-    """The files of the folder in order. Raises MigrationError for a name out of shape or a gap in the numbers."""
+    """The files of the folder in order. Raises MigrationError for a name out of shape or two files with one number."""
     found: list[Migration] = []
     for path in sorted(folder.glob("*.sql")):
         shape = re.fullmatch(r"(\d{4})_([a-z0-9_]+)\.sql", path.name)
         if shape is None:
             raise MigrationError(f"{path.name}: a migration is called 0001_some_words.sql")
-        found.append(Migration(number=int(shape[1]), name=path.name, sql=path.read_text(encoding="utf-8")))
-    for expected, migration in enumerate(found, start=1):
-        if migration.number != expected:
-            raise MigrationError(f"{migration.name}: number {expected:04} comes next")
+        migration = Migration(number=int(shape[1]), name=path.name, sql=path.read_text(encoding="utf-8"))
+        if found and found[-1].number == migration.number:
+            raise MigrationError(f"{migration.name}: {found[-1].name} has that number")
+        found.append(migration)
     return found
 
 

@@ -1,0 +1,153 @@
+"""`makegood doctor`: one line for each part of an installation: well, or what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+import asyncpg
+import click
+import msgspec
+
+from service.cli.database import database_url, embedded_option, installation
+from service.ports import Declined, Mailer, OutcomeUnknown, RefundRail, Unavailable
+from service.settings import Settings, SettingsError, load
+from service.store import migrate
+from service.store.pool import open_connection
+
+# Longer than any call deadline of ours: what takes longer is down.
+_CHECK_SECONDS_MAX: Final = 15.0
+
+# A round trip to the database; each case makes several before its first external call.
+_LATENCY_MS_GOOD: Final = 5.0
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One line. `mend` is set when it is not well."""
+
+    part: str
+    said: str
+    mend: str = ""
+
+    @property
+    def line(self) -> str:
+        return f"wrong  {self.part}: {self.said}\n       mend it: {self.mend}" if self.mend else f"ok     {self.part}: {self.said}"
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """How to make what is checked; `service.app` says which vendors stand behind it."""
+
+    rails: Mapping[str, Callable[[], RefundRail]]
+    mailer: Callable[[], Mailer] | None
+    policies: Callable[[], str]
+    """loads every pack; returns what to show, raises ValueError"""
+
+
+class Doctor:
+    """Looks at every part side by side, changes nothing, and never stops at the first that is ill."""
+
+    def __init__(self, *, dsn: str, parts: Parts) -> None:
+        self._dsn = dsn
+        self._parts = parts
+
+    async def examine(self) -> Sequence[Finding]:
+        rails = [
+            self._try(f"rail {name}", f"look at MAKEGOOD_RAIL_{name.upper()}_*: the key, its permissions, the address", self._rail(make))
+            for name, make in self._parts.rails.items()
+        ]
+        return await asyncio.gather(
+            self._try("database", "look at MAKEGOOD_DATABASE_URL, and whether PostgreSQL is up and lets us in", self._database()),
+            self._try("policies", "`makegood policy check` names file and line", self._policies()),
+            *rails,
+            self._mail(),
+        )
+
+    async def _try(self, part: str, mend: str, check: Awaitable[Finding | str]) -> Finding:
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS_MAX):
+                found = await check
+        except TimeoutError:
+            return Finding(part=part, said=f"no answer within {_CHECK_SECONDS_MAX:.0f} s", mend=mend)
+        except (Declined, Unavailable, OutcomeUnknown, migrate.MigrationError, OSError, asyncpg.PostgresError, ValueError) as error:
+            return Finding(part=part, said=str(error) or type(error).__name__, mend=mend)
+        return found if isinstance(found, Finding) else Finding(part=part, said=found)
+
+    async def _database(self) -> Finding:
+        state = await migrate.state(self._dsn)
+        connection = await open_connection(self._dsn, application="makegood doctor")
+        with contextlib.closing(_Terminating(connection)):
+            best_ms = min([await _round_trip_ms(connection) for _ in range(5)])
+        said = f"PostgreSQL {state.server_version}, {len(state.applied)} migrations applied, {best_ms:.1f} ms a round trip"
+        if state.pending:
+            return Finding(part="database", said=f"{said}; missing: {', '.join(state.pending)}", mend="run `makegood migrate`")
+        if best_ms > _LATENCY_MS_GOOD:
+            return Finding(part="database", said=said, mend="put the database in the same network as this machine")
+        return Finding(part="database", said=said)
+
+    async def _policies(self) -> str:
+        return await asyncio.to_thread(self._parts.policies)
+
+    async def _rail(self, make: Callable[[], RefundRail]) -> str:
+        return await make().check()
+
+    async def _mail(self) -> Finding:
+        make = self._parts.mailer
+        if make is None:
+            return Finding(part="mail", said="not set up, so nobody gets a code or a pass", mend="set MAKEGOOD_SMTP_HOST and _SENDER")
+        return await self._try("mail", "look at MAKEGOOD_SMTP_*: host, port, TLS, user and password", make().check())
+
+
+class _Terminating:
+    """Closes at once: a server that hung must not hold us twice."""
+
+    def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
+        self._connection = connection
+
+    def close(self) -> None:
+        self._connection.terminate()
+
+
+async def _round_trip_ms(connection: asyncpg.Connection[asyncpg.Record]) -> float:
+    began = time.perf_counter()
+    await connection.fetchval("SELECT 1")
+    return (time.perf_counter() - began) * 1000
+
+
+@click.command("doctor")
+@embedded_option
+def command(*, is_embedded: bool) -> None:
+    """Say what is wrong with this installation, and how to mend it. Ends with 1 if anything is."""
+    try:
+        with installation(is_embedded=is_embedded) as settings:
+            findings = [Finding(part="configuration", said=_configuration(settings)), *_examine(settings)]
+    except SettingsError as error:
+        findings = [Finding(part="configuration", said=mistake, mend="set it right and ask again") for mistake in error.mistakes]
+        findings.extend(_despite_mistakes())
+    for finding in findings:
+        click.echo(finding.line)
+    if any(finding.mend for finding in findings):
+        raise click.exceptions.Exit(1)
+
+
+def _examine(settings: Settings) -> Sequence[Finding]:
+    parts: Parts = importlib.import_module("service.app").doctor_parts(settings)
+    return asyncio.run(Doctor(dsn=database_url(settings), parts=parts).examine())
+
+
+def _despite_mistakes() -> Sequence[Finding]:
+    """Settings that are only incomplete still let us look at the rest."""
+    try:
+        settings = load(os.environ)
+    except SettingsError:
+        return ()
+    return _examine(settings) if settings.database_url is not None else ()
+
+
+def _configuration(settings: Settings) -> str:
+    rails = ", ".join(f"{rail.name} ({rail.kind})" for rail in settings.rails) or "none, so money is paid back by people only"
+    return f"{settings.processes} process(es) at {settings.public_url}, languages {', '.join(settings.languages)}, rails: {rails}"

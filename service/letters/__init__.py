@@ -1,0 +1,1 @@
+"""Letters to customers: what they say as types, how they look as templates."""

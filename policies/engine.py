@@ -108,7 +108,7 @@ class Pack:
         for rule in self.rules:
             verdict = self._ask(rule, activation, values)
             if verdict is not None:
-                return _filled(verdict, values) if rule.fills else verdict
+                return _filled(verdict, values) if rule.fills or self.rules[-1].fills else verdict
         # The last rule has no condition (checked when the pack was loaded), so it is always the answer.
         return self.rules[-1].answer
 

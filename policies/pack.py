@@ -56,7 +56,7 @@ def load_pack(text: str, *, languages: Iterable[str]) -> Pack:
     questions = _questions(notes, top, types)
     _stop_at(notes)
     environment = Environment({name: kind.cel for name, kind in types.items()})
-    found = _rules(notes, top, environment, questions, list(parameters), about)
+    found = _rules(notes, top, environment=environment, questions=questions, parameters=list(parameters), about=about)
     played = _examples(notes, top)
     _stop_at(notes)
     pack = Pack(
@@ -136,6 +136,7 @@ def _questions(notes: Notes, top: Part, types: Mapping[str, FactType]) -> dict[s
 def _rules(
     notes: Notes,
     top: Part,
+    *,
     environment: Environment,
     questions: Mapping[str, Question],
     parameters: Collection[str],
@@ -147,7 +148,9 @@ def _rules(
         return ()
     if len(entries) > RULES_MAX:
         top.error(f"{len(entries)} rules are too many; at most {RULES_MAX} can be followed")
-    found = [rules.load(notes, entry, environment, questions, parameters, about) for entry in entries]
+    found = [
+        rules.load(notes, entry, environment=environment, questions=questions, parameters=parameters, about=about) for entry in entries
+    ]
     seen: set[str] = set()
     for rule, entry in zip(found, entries, strict=True):
         if rule.id in seen:

@@ -25,6 +25,7 @@ CEILINGS_MAX = 5
 def load(
     notes: Notes,
     entry: Entry,
+    *,
     environment: Environment,
     questions: Mapping[str, Question],
     parameters: Collection[str],

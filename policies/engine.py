@@ -67,7 +67,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 class Pack:
     """A loaded policy: immutable, safe to share between threads, the same answer for the same facts for ever.
 
-    `facts` and `parameters` map names to type names and to defaults; `hash` is the SHA-256 (hex) of `text`.
+    `facts` and `parameters` map names to type names and to defaults; `hash` is the SHA-256 (hex) of `text`; `languages`
+    are those any of its sentences is in.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class Pack:
         parameters: Mapping[str, object],
         questions: Mapping[str, Question],
         rules: tuple[Rule, ...],
+        examples_played: int,
         environment: Environment,
     ) -> None:
         self.name = name
@@ -92,6 +94,8 @@ class Pack:
         self.parameters = MappingProxyType(dict(parameters))
         self.questions = MappingProxyType(dict(questions))
         self.rules = rules
+        self.examples_played = examples_played
+        self.languages = _languages(rules)
         self.facts = MappingProxyType({name: kind.name for name, kind in types.items() if not name.startswith("parameters.")})
         self._types = dict(types)
         self._defaults = {f"parameters.{name}": value for name, value in parameters.items()}
@@ -175,6 +179,10 @@ class Pack:
             reason="fact_unknown" if unknown else "rule_error",
             unknown=unknown,
         )
+
+
+def _languages(rules: tuple[Rule, ...]) -> tuple[str, ...]:
+    return tuple(sorted({language for rule in rules for language in (*rule.answer.because, *rule.answer.would_change)}))
 
 
 def _filled(verdict: Verdict, values: Mapping[str, Any]) -> Verdict:

@@ -69,6 +69,7 @@ def load_pack(text: str, *, languages: Iterable[str]) -> Pack:
         parameters={name: default for name, (_, default) in parameters.items()},
         questions=questions,
         rules=found,
+        examples_played=len(played),
         environment=environment,
     )
     notes.errors.extend(examples.play(pack, played))

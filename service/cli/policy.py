@@ -46,12 +46,12 @@ class UnusableInputError(Exception):
     """A file given to a command cannot be used; the message says why, in one line."""
 
 
-@click.group()
-def policy() -> None:
+@click.group(name="policy")
+def command() -> None:
     """Check, try and explain the written policy."""
 
 
-@policy.command()
+@command.command()
 @_FOLDER
 @_LANGUAGES
 def check(folder: Path, languages: tuple[str, ...]) -> None:
@@ -68,7 +68,7 @@ def check(folder: Path, languages: tuple[str, ...]) -> None:
     click.echo("All packs are right, and each problem is decided by one of them.")
 
 
-@policy.command()
+@command.command()
 @_FOLDER
 @_LANGUAGES
 def test(folder: Path, languages: tuple[str, ...]) -> None:
@@ -85,7 +85,7 @@ def test(folder: Path, languages: tuple[str, ...]) -> None:
         _say_errors(errors)
 
 
-@policy.command()
+@command.command()
 @click.argument("pack_file", metavar="PACK", type=_EXISTING_FILE)
 @click.option("--facts", "facts_file", required=True, type=_EXISTING_FILE, help="A YAML or JSON file: fact: value.")
 @click.option("--parameters", "parameters_file", type=_EXISTING_FILE, help="A YAML or JSON file: parameter: value.")
@@ -102,7 +102,7 @@ def decide(pack_file: Path, facts_file: Path, parameters_file: Path | None) -> N
     click.echo(msgspec.json.format(encode(verdict), indent=2))
 
 
-@policy.command()
+@command.command()
 @click.option("--decision", "decision_file", required=True, type=_EXISTING_FILE, help="The stored decision, as JSON.")
 @click.option("--pack", "pack_file", type=_EXISTING_FILE, help="The pack's text, where the decision does not hold it.")
 def explain(decision_file: Path, pack_file: Path | None) -> None:

@@ -7,18 +7,15 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 import asyncpg
 
-from integrations.sandbox_books import Fault
+from integrations.sandbox_books import Fault, SandboxPool
 from service.model import Money
 from service.ports import Declined, OutcomeUnknown, PaymentSeen, RefundRequest, RefundSeen, Unavailable
-
-if TYPE_CHECKING:
-    from integrations.sandbox_books import SandboxPool
 
 # The same ten seconds that every rail has: a call is over well before the fifteen seconds of its lease are.
 _CALL_SECONDS_MAX: Final = 10.0
@@ -159,7 +156,7 @@ class SandboxRail:
         """Run one statement. Raises Unavailable when there is no connection to send it on, OutcomeUnknown when that breaks."""
         try:
             connection = await self._pool.acquire(timeout=_CONNECT_SECONDS_MAX)
-        except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise Unavailable(f"the sandbox's database: {error!r}", never_sent=True) from error
         try:
             return await connection.fetch(statement, *arguments)

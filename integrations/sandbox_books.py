@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, TypeAlias
 
+import asyncpg
 import msgspec
 
 from service.model import Money
 
-if TYPE_CHECKING:
-    import asyncpg
-
-    SandboxPool = asyncpg.Pool[asyncpg.Record]
+SandboxPool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 
 class Fault(StrEnum):

@@ -1,0 +1,1 @@
+"""What every real adapter and its stand-in promise alike."""

@@ -1,0 +1,1 @@
+"""What every rail promises: the sandbox, and Stripe against a peer, recorded answers and a server of faults."""

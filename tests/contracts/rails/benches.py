@@ -1,0 +1,96 @@
+"""A rail under test together with what makes payments at its processor."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID, uuid5
+
+import stripe
+
+from integrations.payments_stripe import StripeRail
+from integrations.sandbox import SandboxRail
+from integrations.sandbox_books import SandboxBooks, SandboxPool
+from service.model import Money
+from service.ports import RefundRail, RefundRequest
+
+TEST_KEY = "sk_test_makegood"
+_NAMESPACE = UUID("5c1f3a54-8f0c-4f39-9d1e-3f8f7a1f1d10")
+
+
+class Bench(Protocol):
+    @property
+    def rail(self) -> RefundRail: ...
+
+    async def charge(self, minor: int, currency: str = "EUR") -> str: ...
+
+    async def disputed_charge(self, minor: int) -> str: ...
+
+    def new_id(self) -> UUID: ...
+
+
+class Ids:
+    """The same ids in the same order for a test of the same name: recorded requests have to be met again."""
+
+    def __init__(self, test: str) -> None:
+        self._test = test
+        self._count = count()
+
+    def new_id(self) -> UUID:
+        return uuid5(_NAMESPACE, f"{self._test} {next(self._count)}")
+
+
+def request_for(bench: Bench, payment_ref: str, minor: int, currency: str = "EUR") -> RefundRequest:
+    reason: Literal["requested_by_customer"] = "requested_by_customer"
+    return RefundRequest(
+        operation_id=bench.new_id(),
+        attempt_id=bench.new_id(),
+        payment_ref=payment_ref,
+        amount=Money(minor=minor, currency=currency),
+        reason=reason,
+    )
+
+
+def beside(dsn: str, database: str) -> str:
+    """Another database on the same server."""
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{database}"))
+
+
+class SandboxBench(Ids):
+    def __init__(self, test: str, pool: SandboxPool) -> None:
+        super().__init__(test)
+        self.rail = SandboxRail(f"sandbox {test}", pool)
+        self.books = SandboxBooks(f"sandbox {test}", pool)
+
+    async def charge(self, minor: int, currency: str = "EUR") -> str:
+        payment_ref = f"ch_{self.new_id().hex}"
+        await self.books.load_charge(payment_ref, Money(minor=minor, currency=currency))
+        return payment_ref
+
+    async def disputed_charge(self, minor: int) -> str:
+        payment_ref = await self.charge(minor)
+        await self.books.open_dispute(payment_ref)
+        return payment_ref
+
+
+class StripeBench(Ids):
+    """Stripe's adapter, and a client of its own that makes charges with the special sources of test mode."""
+
+    def __init__(self, test: str, base_url: str) -> None:
+        super().__init__(test)
+        self.rail = StripeRail("stripe", TEST_KEY, base_url=base_url)
+        self._http = stripe.HTTPXClient(timeout=10)
+        self.client = stripe.StripeClient(TEST_KEY, base_addresses={"api": base_url}, http_client=self._http, max_network_retries=0)
+
+    async def close(self) -> None:
+        await self.rail.close()
+        await self._http.close_async()  # type: ignore[no-untyped-call]
+
+    async def charge(self, minor: int, currency: str = "EUR", source: str = "tok_visa") -> str:
+        params: Any = {"amount": minor, "currency": currency.lower(), "source": source}
+        charge = await self.client.v1.charges.create_async(params, {"idempotency_key": str(self.new_id())})
+        return charge.id
+
+    async def disputed_charge(self, minor: int) -> str:
+        return await self.charge(minor, source="tok_createDispute")

@@ -1,0 +1,1 @@
+"""Servers that stand in for a processor while the tests run."""

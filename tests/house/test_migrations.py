@@ -27,7 +27,7 @@ def test_two_files_with_one_number_are_an_error(tmp_path: Path) -> None:
 
 def test_a_name_out_of_shape_is_an_error(tmp_path: Path) -> None:
     _write(tmp_path, ("1-one.sql", ""))
-    with pytest.raises(migrate.MigrationError, match="1-one.sql"):
+    with pytest.raises(migrate.MigrationError, match=r"1-one\.sql"):
         migrate.load(tmp_path)
 
 

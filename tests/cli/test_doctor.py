@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import cast
+
+from service.cli.doctor import Doctor, Finding, Parts
+from service.ports import Mailer, RefundRail, Unavailable
+
+
+class Well:
+    async def check(self) -> str:
+        return "account acct_1, test mode"
+
+
+class Locked:
+    async def check(self) -> str:
+        raise Unavailable("401 invalid key", configuration=True)
+
+
+class Deaf:
+    async def check(self) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+
+def rail(kind: type) -> Callable[[], RefundRail]:
+    return lambda: cast("RefundRail", kind())
+
+
+def mailer(kind: type) -> Callable[[], Mailer]:
+    return lambda: cast("Mailer", kind())
+
+
+def broken_policies() -> str:
+    raise ValueError("refund.yaml:12: unknown fact")
+
+
+def doctor(dsn: str, parts: Parts) -> Doctor:
+    return Doctor(dsn=dsn, parts=parts, seconds_max=0.3)
+
+
+def named(findings: Sequence[Finding], part: str) -> Finding:
+    return next(finding for finding in findings if finding.part == part)
+
+
+async def test_what_is_well_is_one_line_each(database_url: str) -> None:
+    parts = Parts(rails={"main": rail(Well)}, mailer=mailer(Well), policies=lambda: "4 packs, 61 rules")
+    findings = await Doctor(dsn=database_url, parts=parts).examine()
+    assert [finding.part for finding in findings] == ["database", "policies", "rail main", "mail"]
+    assert all(finding.line.startswith("ok ") for finding in findings), findings
+    assert "migrations applied" in findings[0].said
+
+
+async def test_all_that_is_wrong_is_named_at_once_with_how_to_mend_it() -> None:
+    parts = Parts(rails={"main": rail(Locked), "slow": rail(Deaf)}, mailer=None, policies=broken_policies)
+    findings = await doctor("postgresql://u:hunter2@127.0.0.1:1/none", parts).examine()
+    assert all(finding.mend for finding in findings)
+    assert "401 invalid key" in named(findings, "rail main").said
+    assert "MAKEGOOD_RAIL_MAIN_" in named(findings, "rail main").mend
+    assert "no answer" in named(findings, "rail slow").said
+    assert "refund.yaml:12" in named(findings, "policies").said
+    assert "MAKEGOOD_SMTP_HOST" in named(findings, "mail").mend
+    assert "hunter2" not in "".join(finding.line for finding in findings)
+
+
+async def test_a_database_without_our_tables_is_sent_to_migrate(empty_database_url: str) -> None:
+    findings = await Doctor(dsn=empty_database_url, parts=Parts(rails={}, mailer=mailer(Well), policies=lambda: "")).examine()
+    assert "0001_" in named(findings, "database").said
+    assert "makegood migrate" in named(findings, "database").mend

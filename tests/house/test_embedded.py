@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from service.store import embedded
+
+_HOLDER = """
+import sys, time
+from pathlib import Path
+from service.store import embedded
+server = embedded.start(Path(sys.argv[1]))
+print("up", flush=True)
+sys.stdin.read()
+print(server.stop(), flush=True)
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Short, unlike tmp_path: a socket lies in it."""
+    above = Path(tempfile.mkdtemp(prefix="mg-"))
+    yield above / "pg"
+    embedded.discard(above / "pg")
+    shutil.rmtree(above)
+
+
+def hold(folder: Path) -> subprocess.Popen[str]:
+    (process,) = hold_at_once(folder, 1)
+    return process
+
+
+def hold_at_once(folder: Path, count: int) -> list[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", _HOLDER, str(folder)]
+    processes = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+    return processes
+
+
+def leave(process: subprocess.Popen[str]) -> str:
+    said, _ = process.communicate(timeout=60)
+    return said.strip()
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+
+
+async def answers(dsn: str) -> bool:
+    try:
+        connection = await asyncpg.connect(dsn, timeout=5)
+    except (OSError, asyncpg.PostgresError):
+        return False
+    await connection.close()
+    return True
+
+
+async def test_programs_that_start_at_once_share_a_server_and_the_last_one_out_stops_it(folder: Path) -> None:
+    first, second, third = hold_at_once(folder, 3)
+    dsn = f"postgresql://postgres:@/postgres?host={folder}"
+    assert [leave(first), leave(third)] == ["False", "False"]
+    assert await answers(dsn)
+    assert leave(second) == "True"
+    assert not await answers(dsn)
+
+
+async def test_a_killed_program_does_not_count_as_a_user(folder: Path) -> None:
+    first, second = hold(folder), hold(folder)
+    kill(first)
+    assert leave(second) == "True"
+
+
+async def test_a_killed_program_leaves_a_server_that_the_next_one_finds(folder: Path) -> None:
+    kill(hold(folder))
+    server = embedded.start(folder)
+    assert await answers(server.dsn)
+    assert server.stop()
+
+
+async def test_a_killed_server_is_started_again_with_what_was_committed(folder: Path) -> None:
+    server = embedded.start(folder)
+    dsn = await embedded.create_database(server.dsn, "kept")
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("CREATE TABLE kept AS SELECT 1 AS one")
+    os.kill(int((folder / "postmaster.pid").read_text().splitlines()[0]), signal.SIGKILL)
+    connection.terminate()
+    while await answers(server.dsn):  # the signal is delivered when the kernel gets to it
+        await asyncio.sleep(0.01)
+    again = embedded.start(folder)
+    connection = await asyncpg.connect(dsn)
+    assert await connection.fetchval("SELECT one FROM kept") == 1
+    await connection.close()
+    assert not again.stop()
+    assert server.stop()
+
+
+async def test_another_programs_pid_in_the_pid_file_does_not_stop_a_start(folder: Path) -> None:
+    embedded.start(folder).stop()
+    lines = [str(os.getpid()), str(folder), "1700000000", "5432", str(folder), "", "  5432001         0", "ready   "]
+    (folder / "postmaster.pid").write_text("\n".join(lines) + "\n")
+    server = embedded.start(folder)
+    assert await answers(server.dsn)
+    assert server.stop()
+
+
+def test_a_folder_that_somebody_uses_is_not_discarded(folder: Path) -> None:
+    server = embedded.start(folder)
+    assert not embedded.discard(folder)
+    server.stop()
+    assert embedded.discard(folder)
+    assert not folder.exists()
+
+
+async def test_it_is_as_durable_as_postgresql_is_and_has_room(postgres_dsn: str) -> None:
+    connection = await asyncpg.connect(postgres_dsn)
+    shown = [await connection.fetchval(f"SHOW {name}") for name in ("fsync", "synchronous_commit", "full_page_writes")]
+    assert shown == ["on", "on", "on"]
+    assert int(await connection.fetchval("SHOW max_connections")) >= 200
+    await connection.close()
+
+
+def test_names_of_databases_are_quoted() -> None:
+    assert embedded.database_dsn("postgresql://postgres:@/postgres?host=/tmp/x", "a b") == "postgresql://postgres:@/a%20b?host=/tmp/x"
+    assert embedded.database_dsn("postgresql://u:p@h:1/old", "new") == "postgresql://u:p@h:1/new"

@@ -275,7 +275,7 @@ BEGIN
     IF NOT v_sent THEN
         SELECT show_id INTO v_show FROM cases WHERE platform_id = p_platform AND id = o.case_id;
         IF braked(p_platform, o.action, o.rail, v_show) THEN
-            UPDATE operation SET due_at = v_now + interval '30 seconds' WHERE platform_id = p_platform AND id = p_operation;
+            UPDATE operation SET due_at = v_now + interval '30 seconds', lease_until = NULL WHERE platform_id = p_platform AND id = p_operation;
             RETURN '{"status": "paused"}';
         END IF;
     ELSIF a.key_expires_at <= v_now THEN
@@ -291,7 +291,11 @@ BEGIN
                    'payment_ref', (SELECT provider_ref FROM payment WHERE platform_id = p_platform AND id = o.payment_id),
                    'amount', jsonb_build_object('minor', o.amount, 'currency', o.currency),
                    'reason', CASE WHEN o.reason IN ('duplicate_charge', 'no_pass') THEN 'duplicate' ELSE 'requested_by_customer' END)
-               ELSE jsonb_build_object('operation_id', o.id, 'attempt_id', p_attempt, 'pass_id', o.pass_id) || o.result END,
+               ELSE jsonb_build_object('operation_id', o.id, 'attempt_id', p_attempt, 'pass_id', o.pass_id, 'action', o.action,
+                   'issuer', (SELECT settings->>'issuer' FROM platform WHERE id = p_platform),
+                   'order_ref', (SELECT ref FROM orders WHERE platform_id = p_platform AND id = o.order_id),
+                   'position_ref', (SELECT line.ref FROM line JOIN pass ON pass.platform_id = p_platform AND pass.line_id = line.id
+                                    WHERE line.platform_id = p_platform AND pass.id = o.pass_id)) || o.result END,
                'PREPARED', v_now, v_now + make_interval(secs => p_key_seconds)
         FROM attempt WHERE platform_id = p_platform AND operation_id = p_operation
         RETURNING * INTO a;
@@ -342,6 +346,21 @@ BEGIN
             o.priority, p_now, p_now);
     INSERT INTO outbox (platform_id, order_id, type, data, created_at)
     VALUES (p_platform, o.order_id, 'pass.replaced', jsonb_build_object('old', o.pass_id, 'new', v_new), p_now);
+END $$;
+
+-- A pass of our own that admits nobody any more, nor do its tokens.
+CREATE FUNCTION operation_voided(p_platform uuid, p_operation uuid, p_now timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    o operation;
+BEGIN
+    SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation FOR NO KEY UPDATE;
+    UPDATE pass SET status = 'void' WHERE platform_id = p_platform AND id = o.pass_id;
+    UPDATE access_token SET state = 'revoked', revoked_at = p_now
+    WHERE platform_id = p_platform AND pass_id = o.pass_id AND state <> 'revoked';
+    UPDATE operation SET state = 'DONE', due_at = NULL, ended_at = p_now WHERE platform_id = p_platform AND id = p_operation;
+    INSERT INTO outbox (platform_id, order_id, type, data, created_at)
+    VALUES (p_platform, o.order_id, 'pass.voided', jsonb_build_object('pass', o.pass_id), p_now);
 END $$;
 
 -- ------------------------------------------------------------------------------------------- deciding
@@ -453,6 +472,7 @@ BEGIN
         IF cardinality(p_hold) = 0 AND r.rail = 'here' AND NOT braked(p_platform, r.action, 'here', v_show) THEN
             IF r.action = 'reissue_access' THEN PERFORM operation_reissue(p_platform, r.id, p_now);
             ELSIF r.action = 'replace_pass' THEN PERFORM operation_replaced(p_platform, r.id, r.barcode, r.resend, p_now);
+            ELSE PERFORM operation_voided(p_platform, r.id, p_now);
             END IF;
         END IF;
     END LOOP;
@@ -507,6 +527,12 @@ BEGIN
     END IF;
     SELECT lease_epoch, problem INTO v_epoch, v_problem FROM cases WHERE platform_id = v_platform AND id = v_case AND state = 'open' FOR NO KEY UPDATE;
     IF v_epoch IS DISTINCT FROM (doc->>'epoch')::bigint THEN RETURN '{"status": "lost"}'; END IF;
+    -- What the case is about to wait for must not have come meanwhile: who brings it locks the same row, then wakes.
+    IF v_next->>'wait_for' = 'incident_end' THEN
+        PERFORM 1 FROM incident i JOIN cases c ON c.platform_id = v_platform AND c.id = v_case
+        WHERE i.platform_id = v_platform AND i.show_id = c.show_id AND i.ref = v_next->>'wait_ref' AND i.ends_at IS NULL FOR SHARE OF i;
+        IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = 'MG001', MESSAGE = 'the incident ended'; END IF;
+    END IF;
     IF doc ? 'attach' THEN
         UPDATE cases SET order_id = v_order, show_id = coalesce(show_id, (doc->'attach'->>'show')::uuid), identity = doc->'attach'->>'identity',
             requester = doc->'attach'->>'requester' WHERE platform_id = v_platform AND id = v_case;
@@ -681,6 +707,48 @@ BEGIN
         WHERE f.platform_id = v_platform AND f.case_id = v_case AND f.state = 'READY' AND f.lease_epoch = 0));
 END $$;
 
+-- Carries out an operation that our own tables do alone, under its lease. False: a brake is on, or the lease is lost.
+CREATE FUNCTION operation_here(p_platform uuid, p_operation uuid, p_epoch bigint, p_barcode text, p_resend uuid) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := app_now();
+    o operation;
+    v_show uuid;
+BEGIN
+    SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation;
+    PERFORM 1 FROM orders WHERE platform_id = p_platform AND id = o.order_id FOR NO KEY UPDATE;
+    SELECT show_id INTO v_show FROM cases WHERE platform_id = p_platform AND id = o.case_id FOR NO KEY UPDATE;
+    SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation FOR NO KEY UPDATE;
+    IF o.lease_epoch <> p_epoch OR o.state <> 'READY' THEN RETURN false; END IF;
+    IF braked(p_platform, o.action, o.rail, v_show) THEN
+        UPDATE operation SET due_at = v_now + interval '30 seconds', lease_until = NULL WHERE platform_id = p_platform AND id = p_operation;
+        RETURN false;
+    END IF;
+    IF o.action = 'reissue_access' THEN PERFORM operation_reissue(p_platform, p_operation, v_now);
+    ELSIF o.action = 'replace_pass' THEN PERFORM operation_replaced(p_platform, p_operation, p_barcode, p_resend, v_now);
+    ELSE PERFORM operation_voided(p_platform, p_operation, v_now);
+    END IF;
+    PERFORM order_fact_add(p_platform, o.order_id, o.action || '_done', 'operation', v_now,
+                           jsonb_build_object('operation', o.id, 'pass', o.pass_id), o.case_id);
+    PERFORM case_after_operations(p_platform, o.case_id, v_now);
+    RETURN true;
+END $$;
+
+-- The hourly look at what people have: it makes sure that a queued case exists.
+CREATE FUNCTION operation_look(p_platform uuid, p_operation uuid) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := app_now();
+    o operation;
+BEGIN
+    SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation;
+    PERFORM 1 FROM orders WHERE platform_id = p_platform AND id = o.order_id FOR NO KEY UPDATE;
+    PERFORM 1 FROM cases WHERE platform_id = p_platform AND id = o.case_id FOR NO KEY UPDATE;
+    UPDATE operation SET due_at = v_now + interval '1 hour', lease_until = NULL
+    WHERE platform_id = p_platform AND id = p_operation AND state IN ('HELD', 'NEEDS_REVIEW', 'CHOICE_NEEDED');
+    IF FOUND THEN PERFORM operation_to_people(p_platform, p_operation, v_now); END IF;
+END $$;
+
 -- An operation that people must look at has a queued case: its own, opened again if it had ended.
 CREATE FUNCTION operation_to_people(p_platform uuid, p_operation uuid, p_now timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -759,7 +827,7 @@ BEGIN
             WHERE cases.platform_id = c.platform_id AND cases.id = c.id;
             PERFORM timeline_add(c.platform_id, c.id, '[{"kind": "claim_ended", "source": "queue"}]', v_now);
         ELSIF c.owner = 'queue' THEN
-            UPDATE cases SET priority = greatest(priority - 1, 0), due_at = v_now + interval '15 minutes'
+            UPDATE cases SET priority = greatest(priority - 1, 1), due_at = v_now + interval '15 minutes'
             WHERE cases.platform_id = c.platform_id AND cases.id = c.id;
         ELSIF c.owner = 'operation' AND EXISTS (SELECT FROM operation o WHERE o.platform_id = c.platform_id AND o.case_id = c.id
                                                 AND o.ended_at IS NULL AND o.accepted_at IS NULL AND o.action <> 'void_pass') THEN
@@ -813,12 +881,12 @@ BEGIN
         UPDATE cases SET answers = answers || (doc->'answers') WHERE platform_id = v_platform AND id = v_case;
     END IF;
     IF (doc->>'person')::boolean AND (v_reopened OR c.owner NOT IN ('queue', 'agent')) THEN
-        PERFORM case_next(v_platform, v_case, jsonb_build_object('owner', 'queue', 'skill', coalesce(doc->>'skill', c.skill, 'core'), 'priority', 1,
+        PERFORM case_next(v_platform, v_case, jsonb_build_object('owner', 'queue', 'skill', coalesce(doc->>'skill', c.skill, 'support'), 'priority', 1,
             'due_seconds', 900, 'outcome', 'escalate'), v_now);
     ELSIF doc ? 'answers' AND c.owner = 'timer' THEN
         UPDATE cases SET owner = 'process', due_at = v_now WHERE platform_id = v_platform AND id = v_case;
     ELSIF v_reopened THEN
-        PERFORM case_next(v_platform, v_case, jsonb_build_object('owner', 'queue', 'skill', coalesce(c.skill, 'core'), 'priority', 1,
+        PERFORM case_next(v_platform, v_case, jsonb_build_object('owner', 'queue', 'skill', coalesce(c.skill, 'support'), 'priority', 1,
             'due_seconds', 900), v_now);
     END IF;
     RETURN jsonb_build_object('case', v_case, 'reopened', v_reopened);

@@ -1,0 +1,73 @@
+"""Who is asking, as far as one order is concerned, and what of the order they may see."""
+
+from __future__ import annotations
+
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
+
+from service.callers import Caller
+from service.model import IdentityLevel
+from service.store.flow import CaseRow
+from service.view import View
+
+
+class SaysChecked(Protocol):
+    @property
+    def checked(self) -> str | None: ...
+
+    @property
+    def order(self) -> str | None: ...
+
+
+class Asker(msgspec.Struct, frozen=True, kw_only=True):
+    requester: str
+    """`buyer`, `holder`, `platform`, `agent`, or `nobody` that is known"""
+    level: IdentityLevel
+    only_pass: UUID | None = None
+    """of a holder: the pass of their own"""
+
+    def seen(self, view: View) -> View:
+        """The view as this asker may use it: without the order until it is known who asks."""
+        return view if self.level.at_least(IdentityLevel.VERIFIED) else msgspec.structs.replace(view, order=None)
+
+
+def asks(caller: Caller, view: View, contact: SaysChecked) -> Asker:
+    """A platform's key is verified for the orders it names, an agent by what they recorded, a customer by what they proved."""
+    if caller.kind == "platform":
+        return Asker(requester="platform", level=IdentityLevel.VERIFIED)
+    if caller.kind in {"agent", "machine"}:
+        vouches = contact.checked is not None and (caller.kind == "agent" or "vouch" in caller.scopes)
+        return Asker(requester="agent", level=IdentityLevel.VERIFIED if vouches else IdentityLevel.CLAIMED)
+    return _customer(caller, view)
+
+
+def asked_before(row: CaseRow, view: View) -> Asker:
+    """Who opened the case counts as they were known then: what was promised then is not asked for twice."""
+    only = row.passes[0] if row.requester == "holder" and row.passes else None
+    level = IdentityLevel(row.identity)
+    if row.order is None and view.order is not None and row.requester not in {"platform", "agent"}:
+        # A claimed order becomes theirs by proof alone (see `proven`), not by its arriving.
+        level = min(level, IdentityLevel.CLAIMED, key=list(IdentityLevel).index)
+    return Asker(requester=row.requester, level=level, only_pass=only)
+
+
+def proven(caller: Caller, view: View) -> Asker:
+    """What a customer's session or JWT has proved about the order of this view."""
+    return _customer(caller, view)
+
+
+def _customer(caller: Caller, view: View) -> Asker:
+    claimed = IdentityLevel.CLAIMED if caller.level.at_least(IdentityLevel.CLAIMED) else IdentityLevel.ANONYMOUS
+    nobody = Asker(requester="nobody", level=claimed)
+    if view.order is None or not caller.level.at_least(IdentityLevel.VERIFIED):
+        return nobody
+    by_reference = caller.customer_ref is not None and view.order.customer_ref == caller.customer_ref
+    if by_reference or (caller.email is not None and view.order.buyer_is_caller):
+        return Asker(requester="buyer", level=caller.level)
+    mine = {line.id for line in view.order.lines if line.mine} if caller.email is not None else set()
+    own = [one.id for one in view.order.passes if one.line in mine and one.status == "valid"]
+    if own:
+        return Asker(requester="holder", level=IdentityLevel.VERIFIED, only_pass=own[0])
+    return nobody

@@ -1,0 +1,345 @@
+"""From verdicts to a plan: joins what the packs said of each subject, lets the guards stand in the way, and says what to store. Pure."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, cast
+from uuid import UUID
+
+import msgspec
+
+from policies import Guards, Packs, PlannedAction, Verdict, limit
+from service.facts import Asked, Kind, Subject, relevant_passes, subjects
+from service.model import ActionKind, Mode, new_id
+from service.view import PassView, PaymentView, View
+
+# A queued case is looked at again after this; its first look depends on its priority (guards.yaml).
+QUEUE_LOOK_SECONDS: Final = 900
+# Actions that move money, not passes.
+MONEY: Final = frozenset({"refund", "goodwill_credit"})
+# The longest that an open case goes unseen while its operations are under way.
+OPERATION_LOOK_SECONDS: Final = 60
+# An access token outlives its show, so that a late viewer or a replay within two days is not locked out.
+ACCESS_AFTER_SHOW: Final = timedelta(hours=48)
+
+# Problems whose cure would hurt other holders of a group order: which ticket it is has to be said.
+_ONE_PASS_PROBLEMS: Final = frozenset({"pass_lost", "pass_leaked", "link_dead", "wrong_device", "too_many_devices", "cannot_sign_in"})
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """What one pack said of one subject."""
+
+    subject: Subject
+    facts: Mapping[str, Any]
+    """those that the pack declares"""
+    parameters: Mapping[str, object]
+    verdict: Verdict
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What decides: the packs, the guards' numbers, and which rails there are."""
+
+    packs: Packs
+    guards: Guards
+    rails: Mapping[str, str]
+    """name of a rail -> its kind (`stripe`, `sandbox`)"""
+
+
+class Parked(msgspec.Struct, frozen=True, kw_only=True):
+    """A wait or an ask that the case was already in."""
+
+    wait_for: str
+    until: datetime
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that one decision stores; `case_decide` takes it as it is."""
+
+    id: UUID
+    outcome: str
+    judged: tuple[Judged, ...]
+    guards: tuple[str, ...]
+    holds: tuple[str, ...]
+    approvals: int
+    refunds: tuple[Mapping[str, Any], ...]
+    passes: tuple[Mapping[str, Any], ...]
+    payments: tuple[UUID, ...]
+    caps: tuple[Mapping[str, Any], ...]
+    next: Mapping[str, Any]
+
+
+def judge(rules: Rules, view: View, asked: Asked) -> tuple[Judged, ...]:
+    """Asks the problem's pack once per subject."""
+    pack = rules.packs.for_problem(asked.problem)
+    parameters = _parameters(pack.name, view, set(pack.parameters))
+    found = []
+    for one in subjects(view, asked, cast("Kind", pack.for_each)):
+        facts = {name: value for name, value in one.facts.items() if name in pack.facts}
+        found.append(Judged(subject=one, facts=facts, parameters=parameters, verdict=pack.decide(facts, parameters)))
+    return tuple(found)
+
+
+def plan(rules: Rules, view: View, asked: Asked, parked: Parked | None) -> Plan:
+    """Decides a case. What is approved is done now, together; for the rest the first of escalate, ask, wait holds the case;
+    a denial stands only when nothing else is left.
+    """
+    judged = judge(rules, view, asked)
+    if _must_name_one(view, asked, judged):
+        return _only(judged, _ask_next(rules, "passes"), "ask")
+    approved = [one for one in judged if one.verdict.outcome == "approve"]
+    rest = _rest(rules, view, judged, parked)
+    if not approved:
+        return _only(judged, rest, str(rest.get("outcome", "deny")))
+    refunds = _refunds(approved)
+    mode_guards = _modes(rules, view, approved)
+    if "watch" in mode_guards:
+        return _only(judged, _queue_next(rules, "support", 2), "escalate", guards=("watch",))
+    amount = sum(one["award"] for one in refunds)
+    holds, approvals = _holds(rules, view, amount, mode_guards)
+    after = rest if rest.get("state") != "denied" else {"state": "resolved", "outcome": "approve"}
+    return Plan(
+        id=new_id(),
+        outcome="approve",
+        judged=judged,
+        guards=holds,
+        holds=holds,
+        approvals=approvals,
+        refunds=refunds,
+        passes=_pass_actions(view, asked, approved),
+        payments=_payment_order(view),
+        caps=_caps(rules, view),
+        next={"owner": "operation", "due_seconds": OPERATION_LOOK_SECONDS, "outcome": "approve", "rest": after},
+    )
+
+
+def ask_identity(rules: Rules) -> Plan:
+    """Nothing is decided, and nothing of an order is said, before it is known who asks."""
+    return _only((), _ask_next(rules, "identity"), "ask")
+
+
+def to_people(rules: Rules, skill: str, priority: int, reason: str) -> Plan:
+    """Hands over what the machine cannot finish."""
+    return _only((), _queue_next(rules, skill, priority), "escalate", guards=(reason,))
+
+
+def ended(state: str, outcome: str) -> Plan:
+    return _only((), {"state": state, "outcome": outcome}, outcome)
+
+
+# -------------------------------------------------------------------------------------------------------------------- joining
+
+
+def _only(judged: Sequence[Judged], following: Mapping[str, Any], outcome: str, guards: tuple[str, ...] = ()) -> Plan:
+    return Plan(
+        id=new_id(),
+        outcome=outcome,
+        judged=tuple(judged),
+        guards=guards,
+        holds=(),
+        approvals=0,
+        refunds=(),
+        passes=(),
+        payments=(),
+        caps=(),
+        next=following,
+    )
+
+
+def _rest(rules: Rules, view: View, judged: Sequence[Judged], parked: Parked | None) -> Mapping[str, Any]:
+    by_outcome: dict[str, list[Judged]] = {}
+    for one in judged:
+        by_outcome.setdefault(one.verdict.outcome, []).append(one)
+    if escalated := by_outcome.get("escalate"):
+        first = min(escalated, key=lambda one: one.verdict.escalate.priority if one.verdict.escalate else 3)
+        to = first.verdict.escalate
+        return _queue_next(rules, to.skill if to else "support", to.priority if to else 3)
+    if asked := by_outcome.get("ask"):
+        question = asked[0].verdict.ask
+        return _ask_next(rules, question.fact if question else "answer")
+    if waiting := by_outcome.get("wait"):
+        return _wait_next(rules, view, waiting[0], parked)
+    if "deny" in by_outcome and "approve" not in by_outcome:
+        return {"state": "denied", "outcome": "deny"}
+    return {"state": "resolved", "outcome": "approve"}
+
+
+def _wait_next(rules: Rules, view: View, waiting: Judged, parked: Parked | None) -> Mapping[str, Any]:
+    wait = waiting.verdict.wait
+    assert wait is not None  # noqa: S101 - the outcome says so
+    if parked is not None and parked.wait_for == wait.wait_for and parked.until <= view.now:
+        return _queue_next(rules, "support", 2)
+    seconds = min(wait.at_most_seconds, rules.guards.patience.wait_seconds_max)
+    incident = waiting.subject.incident
+    return {
+        "owner": "timer",
+        "wait_for": wait.wait_for,
+        "wait_ref": None if incident is None else incident.ref,
+        "wait_seconds": seconds,
+        "due_seconds": seconds,
+        "outcome": "wait",
+    }
+
+
+def _ask_next(rules: Rules, fact: str) -> Mapping[str, Any]:
+    seconds = rules.guards.patience.answer_within_seconds
+    return {"owner": "timer", "wait_for": f"answer:{fact}", "wait_seconds": seconds, "due_seconds": seconds, "outcome": "ask"}
+
+
+def _queue_next(rules: Rules, skill: str, priority: int) -> Mapping[str, Any]:
+    look = rules.guards.patience.first_look_within_seconds.get(str(priority), QUEUE_LOOK_SECONDS)
+    return {"owner": "queue", "skill": skill, "priority": priority, "due_seconds": look, "outcome": "escalate"}
+
+
+def _must_name_one(view: View, asked: Asked, judged: Sequence[Judged]) -> bool:
+    if asked.problem not in _ONE_PASS_PROBLEMS or asked.passes or asked.only_pass or view.order is None:
+        return False
+    return sum(one.verdict.outcome == "approve" for one in judged) > 1
+
+
+def _parameters(pack: str, view: View, known: set[str]) -> dict[str, object]:
+    """A show's own parameters over the platform's; both may set those of several packs."""
+    found: dict[str, object] = {}
+    for settings in (view.platform, view.show.settings if view.show else {}):
+        chosen = settings.get("parameters") or {}
+        found |= {k: v for k, v in (chosen.get(pack) or chosen).items() if k in known}
+    return found
+
+
+# ----------------------------------------------------------------------------------------------------------------- what is done
+
+
+def _actions(approved: Sequence[Judged]) -> list[tuple[Subject, PlannedAction]]:
+    return [(one.subject, action) for one in approved for action in one.verdict.actions]
+
+
+def _refunds(approved: Sequence[Judged]) -> tuple[Mapping[str, Any], ...]:
+    found = []
+    for subject, action in _actions(approved):
+        if action.action != "refund" or action.amount is None:
+            continue
+        cause = f"incident:{subject.incident.ref}" if action.cause == "incident" and subject.incident else action.cause
+        of_payment = subject.payment is not None
+        found.append(
+            {
+                "harm": new_id(),
+                "line": None if of_payment or subject.line is None else subject.line.id,
+                "payment": subject.payment.id if subject.payment else None,
+                "cause": cause,
+                "award": action.amount,
+            }
+        )
+    return tuple(found)
+
+
+def _pass_actions(view: View, asked: Asked, approved: Sequence[Judged]) -> tuple[Mapping[str, Any], ...]:
+    """One entry a pass and action. A pack that is not asked per pass means all passes the case is about."""
+    found: dict[tuple[UUID, str], Mapping[str, Any]] = {}
+    for subject, action in _actions(approved):
+        if action.action in MONEY:
+            continue
+        for one in (subject.pass_,) if subject.pass_ else relevant_passes(view, asked):
+            if one.status == "valid" and (one.id, action.action) not in found and (entry := _pass_action(view, one, action.action)):
+                found[one.id, action.action] = entry
+    return tuple(found.values())
+
+
+def _pass_action(view: View, one: PassView, action: str) -> Mapping[str, Any] | None:
+    """`rail` says who carries it out: `here` (our own tables), `mail`, or the pass's `issuer`."""
+    issuer = "here" if one.issuer == "makegood" else "issuer"
+    entry: dict[str, Any] = {"id": new_id(), "action": action, "pass": one.id, "rail": issuer, "result": {}}
+    if action == "reissue_access":
+        if view.show is None:
+            return None
+        expires = max(view.show.ends_at, view.now) + ACCESS_AFTER_SHOW
+        return entry | {"rail": "here", "result": {"jti": new_id(), "show": view.show.id, "expires_at": expires}}
+    if action == "resend_pass":
+        return entry | {"rail": "mail", "result": {"letter": "pass_resent"}}
+    if action == "replace_pass":
+        return entry | {"result": {"new_pass": new_id()}, "resend": new_id(), "barcode": new_barcode()}
+    return entry
+
+
+def new_barcode() -> str:
+    """A barcode nobody can guess: 160 random bits, in letters that every scanner and every voice can tell apart."""
+    return "".join(secrets.choice("abcdefghjkmnpqrstuvwxyz23456789") for _ in range(32))
+
+
+def _payment_order(view: View) -> tuple[UUID, ...]:
+    """Newest first: what was paid last goes back first."""
+    if view.order is None:
+        return ()
+
+    def newest(one: PaymentView) -> tuple[datetime, str]:
+        return (one.paid_at or one.created_at, one.ref)
+
+    return tuple(one.id for one in sorted(view.order.payments, key=newest, reverse=True))
+
+
+# ------------------------------------------------------------------------------------------------------------------------ guards
+
+
+def mode_of(rules: Rules, view: View, action: str) -> Mode:
+    """The show's mode for an action, else the platform's. Refunds on a real rail are only suggested until somebody says `act`."""
+    for settings in (view.show.settings if view.show else {}, view.platform):
+        if chosen := (settings.get("modes") or {}).get(action):
+            return Mode(chosen)
+    if action != ActionKind.REFUND or view.order is None:
+        return Mode.ACT
+    used = {rules.rails.get(one.rail, "") for one in view.order.payments if one.rail is not None and one.status == "confirmed"}
+    return Mode.ACT if used <= {"sandbox"} else Mode.SUGGEST
+
+
+def _modes(rules: Rules, view: View, approved: Sequence[Judged]) -> frozenset[str]:
+    return frozenset(mode_of(rules, view, action.action).value for _, action in _actions(approved))
+
+
+def _holds(rules: Rules, view: View, amount: int, modes: frozenset[str]) -> tuple[tuple[str, ...], int]:
+    """Why people must agree first, and how many of them."""
+    holds = ["mode"] if Mode.SUGGEST in modes else []
+    approvals = 1
+    if amount and view.order is not None:
+        if amount > limit(rules.guards.auto_refund_max, view.order.currency):
+            holds.append("amount")
+        if amount > limit(rules.guards.second_person_over, view.order.currency):
+            approvals = 2
+    return tuple(holds), approvals
+
+
+def _caps(rules: Rules, view: View) -> tuple[Mapping[str, Any], ...]:
+    """The caps that bind refunds of this order; a platform or show may set tighter numbers, never looser ones."""
+    if view.order is None:
+        return ()
+    currency = view.order.currency
+    own = {**(view.platform.get("caps") or {}), **((view.show.settings.get("caps") or {}) if view.show else {})}
+    caps = rules.guards.caps
+
+    def most(name: str, ours: Mapping[str, int]) -> int:
+        chosen = (own.get(name) or {}).get(currency)
+        return limit(dict(ours), currency) if chosen is None else min(int(chosen), limit(dict(ours), currency))
+
+    found: list[Mapping[str, Any]] = [
+        {
+            "kind": "customer_day",
+            "ref": view.order.buyer.hex,
+            "seconds": 86400,
+            "slots": 1,
+            "most": most("per_customer_and_day", caps.per_customer_and_day),
+        }
+    ]
+    found += [
+        {
+            "kind": "rail_day",
+            "ref": rail,
+            "rail": rail,
+            "seconds": 86400,
+            "slots": 16,
+            "most": most("per_rail_and_day", caps.per_rail_and_day),
+        }
+        for rail in sorted({one.rail for one in view.order.payments if one.rail is not None})
+    ]
+    if view.show is not None:
+        most_show = most("per_show_and_hour", caps.per_show_and_hour)
+        found.append({"kind": "show_hour", "ref": view.show.id.hex, "seconds": 3600, "slots": 16, "most": most_show})
+    return tuple(found)

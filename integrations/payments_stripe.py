@@ -14,6 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 
 from integrations.payments_stripe_amounts import from_stripe, to_stripe
 from integrations.payments_stripe_errors import failure_of
+from integrations.payments_stripe_http import QuietHttpx
 from service.ports import Declined, OutcomeUnknown, PaymentSeen, RefundRequest, RefundSeen, Unavailable
 
 # A call is over well before the fifteen seconds of its lease are.
@@ -101,11 +102,7 @@ class StripeRail:
         self.key_lifetime_seconds = _KEY_LIFETIME_SECONDS
         self._call_seconds_max = call_seconds_max
         self._sleep = sleep
-        # it would send how long each call took; the SDK knows no other place to say so
-        stripe.enable_telemetry = False
-        self._http = stripe.HTTPXClient(
-            timeout=httpx.Timeout(call_seconds_max, connect=min(_CONNECT_SECONDS_MAX, call_seconds_max)),
-        )
+        self._http = QuietHttpx(httpx.Timeout(call_seconds_max, connect=min(_CONNECT_SECONDS_MAX, call_seconds_max)))
         self._client = stripe.StripeClient(
             api_key,
             stripe_account=stripe_account,
@@ -118,7 +115,7 @@ class StripeRail:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.close_async()  # type: ignore[no-untyped-call]
+        await self._http.close_async()
 
     async def refund(self, request: RefundRequest, *, key: str) -> RefundSeen:
         """Send the refund once, under our key."""
@@ -199,7 +196,7 @@ class StripeRail:
         )
         try:
             async with asyncio.timeout(self._call_seconds_max):
-                return await retrying(lambda: _as_read(call))
+                return await retrying(_as_read, call)
         except TimeoutError as error:
             raise Unavailable("no answer in time") from error
 

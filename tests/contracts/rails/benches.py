@@ -7,9 +7,11 @@ from typing import Any, Literal, Protocol
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID, uuid5
 
+import httpx
 import stripe
 
 from integrations.payments_stripe import StripeRail
+from integrations.payments_stripe_http import QuietHttpx
 from integrations.sandbox import SandboxRail
 from integrations.sandbox_books import SandboxBooks, SandboxPool
 from service.model import Money
@@ -80,15 +82,17 @@ class StripeBench(Ids):
     def __init__(self, test: str, base_url: str) -> None:
         super().__init__(test)
         self.rail = StripeRail("stripe", TEST_KEY, base_url=base_url)
-        self._http = stripe.HTTPXClient(timeout=10)
+        self._http = QuietHttpx(httpx.Timeout(10))
         self.client = stripe.StripeClient(TEST_KEY, base_addresses={"api": base_url}, http_client=self._http, max_network_retries=0)
 
     async def close(self) -> None:
         await self.rail.close()
-        await self._http.close_async()  # type: ignore[no-untyped-call]
+        await self._http.close_async()
 
     async def charge(self, minor: int, currency: str = "EUR", source: str = "tok_visa") -> str:
-        params: Any = {"amount": minor, "currency": currency.lower(), "source": source}
+        # the two zeros that Stripe wants after a krona that has none
+        amount = minor * 100 if currency == "ISK" else minor
+        params: Any = {"amount": amount, "currency": currency.lower(), "source": source}
         charge = await self.client.v1.charges.create_async(params, {"idempotency_key": str(self.new_id())})
         return charge.id
 

@@ -260,7 +260,7 @@ async def test_what_was_paid_stays_in_the_ledger_when_the_caller_is_killed_befor
     caller = await asyncio.create_subprocess_exec(sys.executable, "-c", _KILLED_WHILE_IT_WAITS, *arguments, stdout=subprocess.PIPE)
     async with asyncio.timeout(60):
         # nothing but looking tells of a commit in another process
-        while (await sandbox.books.line(payment)).refunds == 0:  # noqa: ASYNC110
+        while (await sandbox.books.line(payment)).refunds == 0:
             await asyncio.sleep(0.02)
 
     caller.kill()

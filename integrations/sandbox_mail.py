@@ -1,0 +1,67 @@
+"""A mailer that keeps its mail instead of sending it: for the demo, for tests, and for trying Makegood without a mail server."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from integrations.mail_message import compose
+from service.ports import Declined, Mail, OutcomeUnknown, Unavailable
+
+# Enough to look back on an evening of trying things; each mail with a picture is about ten kilobytes.
+_KEPT_MAX: Final = 1000
+# A script longer than this is a mistake in a test.
+_SCRIPTED_MAX: Final = 1000
+
+
+class SandboxMailer:
+    """`Mailer` in memory: the newest thousand mails, and an optional listener that sees each as it arrives.
+
+    `fail_next` scripts failures, one a sending: after Declined and Unavailable nothing was kept; an OutcomeUnknown is kept, since
+    the cruel case is the mail that did arrive.
+    """
+
+    def __init__(
+        self,
+        *,
+        sender: str,
+        on_mail: Callable[[Mail], None] | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._sender = sender
+        self._on_mail = on_mail
+        self._clock = clock
+        self._kept: deque[tuple[Mail, bytes]] = deque(maxlen=_KEPT_MAX)
+        self._failures: deque[Declined | Unavailable | OutcomeUnknown] = deque()
+
+    def fail_next(self, *failures: Declined | Unavailable | OutcomeUnknown) -> None:
+        if len(self._failures) + len(failures) > _SCRIPTED_MAX:
+            raise ValueError(f"at most {_SCRIPTED_MAX} failures can be scripted")
+        self._failures.extend(failures)
+
+    async def send(self, mail: Mail) -> str:
+        message = compose(mail, self._sender, self._clock())
+        failure = self._failures.popleft() if self._failures else None
+        if isinstance(failure, Declined | Unavailable):
+            raise failure
+        self._kept.append((mail, message.content))
+        if self._on_mail is not None:
+            self._on_mail(mail)
+        if failure is not None:
+            raise failure
+        return f"sandbox {mail.message_key.hex}"
+
+    async def check(self) -> str:
+        return f"sandbox: mail is kept, not sent ({len(self._kept)} kept)"
+
+    @property
+    def mails(self) -> tuple[Mail, ...]:
+        """What was sent, oldest first."""
+        return tuple(mail for mail, _ in self._kept)
+
+    @property
+    def messages(self) -> tuple[bytes, ...]:
+        """The same as the messages that a server would have been given."""
+        return tuple(content for _, content in self._kept)

@@ -53,8 +53,8 @@ def load_pack(text: str, *, languages: Iterable[str]) -> Pack:
     }
     parameters = _parameters(notes, top)
     types = {**_facts(notes, top), **{f"parameters.{name}": kind for name, (kind, _) in parameters.items()}}
-    questions = _questions(notes, top, types)
     _stop_at(notes)
+    questions = _questions(notes, top, types)
     environment = Environment({name: kind.cel for name, kind in types.items()})
     found = _rules(notes, top, environment=environment, questions=questions, parameters=list(parameters), about=about)
     played = _examples(notes, top)

@@ -1,7 +1,7 @@
 """Read the small, strict part of YAML that packs, guards and facts files use, keeping the line of every value."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -58,8 +58,10 @@ def read(text: str) -> Entry:
     if len(text) > TEXT_CHARACTERS_MAX:
         raise ReadingError((f"the file has {len(text)} characters, at most {TEXT_CHARACTERS_MAX} are read",))
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_PARSER)):
-            raise ReadingError(("an alias (*name) is not allowed: write the value out",))
+        # First the flat stream of events: what it refuses cannot make the next step recurse or multiply.
+        refused = tuple(_refused(yaml.parse(text, Loader=_PARSER)))
+        if refused:
+            raise ReadingError(refused)
         root = yaml.compose(text, Loader=_PARSER)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
@@ -67,32 +69,43 @@ def read(text: str) -> Entry:
         raise ReadingError((f"{where}not YAML: {error.problem or error.context}",)) from error
     except yaml.YAMLError as error:
         raise ReadingError((f"not YAML: {error}",)) from error
-    except RecursionError as error:
-        raise ReadingError(("the file is nested too deeply",)) from error
     if root is None:
         raise ReadingError(("the file is empty",))
     errors: list[str] = []
-    entry = _entry(root, errors, 0)
+    entry = _entry(root, errors)
     if errors:
         raise ReadingError(tuple(errors))
     return entry
 
 
-def _entry(node: yaml.Node, errors: list[str], depth: int) -> Entry:
+def _refused(events: Iterable[yaml.Event]) -> Iterator[str]:
+    depth = 0
+    for event in events:
+        line = event.start_mark.line + 1 if event.start_mark else 0
+        if isinstance(event, yaml.AliasEvent):
+            yield f"line {line}: an alias (*{event.anchor}) is not allowed: write the value out"
+        tag = getattr(event, "tag", None)
+        if tag:
+            yield f"line {line}: a tag ({tag}) is not allowed"
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        if isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEPTH_MAX:
+            yield f"line {line}: nested more than {DEPTH_MAX} deep"
+            return
+
+
+def _entry(node: yaml.Node, errors: list[str]) -> Entry:
     line = node.start_mark.line + 1
-    if depth > DEPTH_MAX:
-        errors.append(f"line {line}: nested more than {DEPTH_MAX} deep")
-        return Entry(value=None, line=line)
-    if not node.tag.startswith("tag:yaml.org,2002:"):
-        errors.append(f"line {line}: a tag ({node.tag}) is not allowed")
     if isinstance(node, yaml.MappingNode):
-        return Entry(value=dict(_pairs(node, errors, depth)), line=line)
+        return Entry(value=dict(_pairs(node, errors)), line=line)
     if isinstance(node, yaml.SequenceNode):
-        return Entry(value=[_entry(child, errors, depth + 1) for child in node.value], line=line)
+        return Entry(value=[_entry(child, errors) for child in node.value], line=line)
     return Entry(value=_scalar(node), line=line)
 
 
-def _pairs(node: yaml.MappingNode, errors: list[str], depth: int) -> Iterator[tuple[str, Entry]]:
+def _pairs(node: yaml.MappingNode, errors: list[str]) -> Iterator[tuple[str, Entry]]:
     seen: set[str] = set()
     for key, value in node.value:
         line = key.start_mark.line + 1
@@ -102,7 +115,7 @@ def _pairs(node: yaml.MappingNode, errors: list[str], depth: int) -> Iterator[tu
         if key.value in seen:
             errors.append(f"line {line}: {key.value!r} stands twice")
         seen.add(key.value)
-        yield key.value, _entry(value, errors, depth + 1)
+        yield key.value, _entry(value, errors)
 
 
 def _scalar(node: yaml.Node) -> str | int | float | bool | None:

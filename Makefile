@@ -39,12 +39,14 @@ serve: $(READY) ## the service with its own PostgreSQL in .data
 test: $(READY) ## all tests, against a real PostgreSQL
 	$(BIN)/pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal $(ARGS)
 
-check: $(READY) ## style, types, import rules, lock file
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(UV) lock --check
+check: $(READY) ## style, types, import rules, lock file: all of them, also when one fails
+	@failed=0; run() { echo "$$*"; "$$@" || failed=1; }; \
+	run $(BIN)/ruff check --quiet .; \
+	run $(BIN)/ruff format --check --quiet .; \
+	run $(BIN)/mypy; \
+	run $(BIN)/lint-imports --no-logo; \
+	run $(UV) lock --check --quiet; \
+	exit $$failed
 
 bench: $(READY) ## throughput and latency as JSON lines
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -52,6 +52,8 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     case: UUID
     begun: tuple[Mapping[str, Any], ...] = ()
     """operations to carry on now"""
+    settled: bool = False
+    """nothing is under way: the case can be shown as it is"""
 
 
 class Resolution:
@@ -63,8 +65,11 @@ class Resolution:
         self._rules = rules
         self._operations = operations
 
-    async def open_case(self, caller: Caller, contact: Contact) -> Opened:
-        """Stores a new contact and, where it is known who asks, decides it in the same commit."""
+    async def open_case(self, caller: Caller, contact: Contact, *, begin: bool) -> Opened:
+        """Stores a new contact and, where it is known who asks, decides it in the same commit.
+
+        `begin`: this process has a place for the work now; else whoever is free takes it up within a second.
+        """
         case = new_id()
         for tries_left in range(_DECISIONS_MAX - 1, -1, -1):
             view = await self._view(caller, contact)
@@ -74,12 +79,13 @@ class Resolution:
             try:
                 answer = await self._store.open_and_decide(
                     _opening(caller, contact, asker, view, case),
-                    self._document(caller.platform_id, case, 1, view=view, asker=asker, plan=plan),
+                    self._document(caller.platform_id, case, 1, view=view, asker=asker, plan=plan) | {"begin": begin},
                 )
             except FactsMoved:
                 continue
             begun = tuple(answer.get("operations", ()))
-            return Opened(status=answer["status"], case=UUID(answer["case"]), begun=begun)
+            settled = answer["status"] == "opened" and plan.outcome != "approve"
+            return Opened(status=answer["status"], case=UUID(answer["case"]), begun=begun, settled=settled)
         raise AssertionError("unreachable")
 
     async def carry_on(self, platform: UUID, begun: tuple[Mapping[str, Any], ...]) -> None:
@@ -175,7 +181,7 @@ class Resolution:
 
     def _document(
         self, platform: UUID, case: UUID, epoch: int, *, view: View, asker: who.Asker, plan: Plan, row: CaseRow | None = None
-    ) -> Mapping[str, Any]:
+    ) -> dict[str, Any]:
         """The plan as case_decide takes it."""
         order = view.order.id if view.order and asker.level.at_least(IdentityLevel.VERIFIED) else None
         document: dict[str, Any] = {

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import msgspec
 
-from service.store.pool import Pool
 from service.callers import Caller
+from service.store.pool import Pool
 from service.view import View
 
 _DECODER: Final = msgspec.json.Decoder(View)

@@ -1030,3 +1030,26 @@ BEGIN
         'try', 1, 'result', 'ANSWERED', 'attempt_state', 'SUCCEEDED', 'state', 'DONE', 'provider_ref', p_reference));
     RETURN '{"status": "settled"}';
 END $$;
+
+-- =========================================================================================== access
+
+-- The active token of a valid pass for a show it admits to, made if there is none. Null: no such pass, or a suspended one.
+CREATE FUNCTION access_issue(p_platform uuid, p_pass uuid, p_show text, p_jti uuid) RETURNS uuid
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := app_now();
+    v_show show;
+    v_jti uuid;
+BEGIN
+    SELECT s.* INTO v_show FROM pass p JOIN line_show l ON l.platform_id = p_platform AND l.line_id = p.line_id
+        JOIN show s ON s.platform_id = p_platform AND s.id = l.show_id
+    WHERE p.platform_id = p_platform AND p.id = p_pass AND p.status = 'valid' AND s.ref = p_show FOR NO KEY UPDATE OF p;
+    IF NOT FOUND THEN RETURN NULL; END IF;
+    SELECT jti INTO v_jti FROM access_token WHERE platform_id = p_platform AND pass_id = p_pass AND show_id = v_show.id AND state = 'active'
+        AND expires_at > v_now;
+    IF FOUND THEN RETURN v_jti; END IF;
+    IF EXISTS (SELECT FROM access_token WHERE platform_id = p_platform AND pass_id = p_pass AND state = 'suspended') THEN RETURN NULL; END IF;
+    INSERT INTO access_token (platform_id, jti, pass_id, show_id, state, issued_at, expires_at)
+    VALUES (p_platform, p_jti, p_pass, v_show.id, 'active', v_now, greatest(v_show.ends_at, v_now) + interval '48 hours');
+    RETURN p_jti;
+END $$;

@@ -1,0 +1,197 @@
+"""The life of a case as its callers live it: open, look, follow, answer, say more, ask for a person."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from service.access import Access
+from service.callers import Caller
+from service.crew import Crew
+from service.model import IdentityLevel, WireId, new_id, wire
+from service.resolution import Contact, Opened, Resolution
+from service.shown import AccessShown, Audience, CaseShown, entry_for_customer, show
+from service.store import cases as store
+from service.store.cases import CaseRecord, TimelineEntry
+from service.store.flow import FlowStore
+from service.store.pool import Pool
+from service.watch import Watch
+
+# Streams end themselves and are resumed, so that a shutdown ends; proxies cut at 30 s.
+STREAM_SECONDS_MAX: Final = 25.0
+PAGE_MAX: Final = 200
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of a stream: entries since the last, and the case as it stands."""
+
+    entries: tuple[TimelineEntry, ...]
+    case: CaseShown | None
+
+
+class Cases:
+    def __init__(self, pool: Pool, flow: FlowStore, resolution: Resolution, access: Access, *, crew: Crew, watch: Watch) -> None:
+        self._pool = pool
+        self._flow = flow
+        self._resolution = resolution
+        self._access = access
+        self._crew = crew
+        self._watch = watch
+
+    async def open(self, caller: Caller, contact: Contact, wait_seconds: float) -> Opened:
+        """Opens a case and waits, so long, for what becomes of it. The work goes on when the waiting ends."""
+        place = self._crew.reserve()
+        try:
+            opened = await self._resolution.open_case(caller, contact, begin=place)
+        except BaseException:
+            if place:
+                self._crew.release()
+            raise
+        if opened.begun:
+            self._crew.start(self._carry_on(caller.platform_id, opened))
+        elif place:
+            self._crew.release()
+        if opened.status != "mismatch" and not opened.settled:
+            await self._settle(caller.platform_id, opened.case, wait_seconds)
+        return opened
+
+    async def _carry_on(self, platform: UUID, opened: Opened) -> None:
+        try:
+            await self._resolution.carry_on(platform, opened.begun)
+        finally:
+            self._watch.changed(opened.case)
+
+    async def _settle(self, platform: UUID, case: UUID, seconds_max: float) -> bool:
+        async def holds() -> bool:
+            return await store.settled(self._pool, platform, case)
+
+        return await self._watch.until(case, seconds_max, holds)
+
+    async def get(self, caller: Caller, case: UUID) -> CaseShown | None:
+        """The case as this caller may see it; None when it does not exist or is not theirs."""
+        record = await self._record(caller, case)
+        if record is None:
+            return None
+        audience = _audience(caller, record)
+        return None if audience is None else show(record, audience, await self._access_of(caller, record, audience))
+
+    async def _record(self, caller: Caller, case: UUID) -> CaseRecord | None:
+        return await store.read(self._pool, caller.platform_id, case, caller.email.lower() if caller.email else None)
+
+    async def _access_of(self, caller: Caller, record: CaseRecord, audience: Audience) -> tuple[AccessShown, ...]:
+        """Tokens are made anew from their row at each look: none is stored."""
+        if audience not in {"buyer", "holder", "platform"}:
+            return ()
+        shown = []
+        for one in record.operations:
+            if (
+                one.action == "reissue_access"
+                and one.state == "DONE"
+                and one.token_active
+                and one.pass_id
+                and (audience != "holder" or one.mine)
+            ):
+                token = await self._access.token(caller.platform_id, UUID(one.result["jti"]))
+                if token is not None:
+                    shown.append(AccessShown(pass_id=wire(WireId.PASS, one.pass_id), token=token.token, expires_at=token.expires_at))
+        return tuple(shown)
+
+    async def timeline(self, caller: Caller, case: UUID, after: int, most: int) -> Sequence[TimelineEntry] | None:
+        """A page of the timeline, for customers only what is theirs to see; None when the case is not theirs."""
+        record = await self._record(caller, case)
+        audience = None if record is None else _audience(caller, record)
+        if audience is None:
+            return None
+        entries = await store.timeline(self._pool, caller.platform_id, case, after, min(most, PAGE_MAX))
+        return entries if audience in {"desk", "platform"} else _for_customer(entries)
+
+    async def follow(self, caller: Caller, case: UUID, after: int) -> AsyncIterator[Progress]:
+        """What happens to the case from `after` on, until it ends, 25 s have passed, or the process stops."""
+        import asyncio  # noqa: PLC0415 - only the clock of the loop
+
+        clock = asyncio.get_running_loop().time
+        ends_at = clock() + STREAM_SECONDS_MAX
+        while True:
+            entries = await store.timeline(self._pool, caller.platform_id, case, after, PAGE_MAX)
+            shown = await self.get(caller, case)
+            if shown is None:
+                return
+            after = entries[-1].seq if entries else after
+            if entries:
+                visible = entries if caller.kind in {"agent", "machine", "platform"} else _for_customer(entries)
+                yield Progress(entries=tuple(visible), case=shown)
+            if shown.state != "open" or clock() >= ends_at or self._watch.closing:
+                return
+            await self._watch.wait(case, ends_at - clock())
+
+    # ------------------------------------------------------------------------------------------------ speaking again
+
+    async def say(self, caller: Caller, case: UUID, document: Mapping[str, Any], wait_seconds: float) -> bool:
+        """A further contact (more words, an answer, the wish for a person). False: no case of theirs."""
+        record = await self._record(caller, case)
+        if record is None or _audience(caller, record) is None:
+            return False
+        await self._flow.contact(
+            {
+                "platform": caller.platform_id,
+                "case": case,
+                "contact": new_id(),
+                "caller_name": caller.name,
+                **document,
+            }
+        )
+        self._watch.changed(record.id)
+        await self._resume(caller.platform_id, record.id, wait_seconds)
+        return True
+
+    async def identify(self, caller: Caller, case: UUID, order: str | None, wait_seconds: float) -> bool:
+        """Takes the case up for an order that this customer has proved to be theirs."""
+        done = await self._resolution.identify(caller, case, order)
+        if done:
+            await self._settle(caller.platform_id, case, wait_seconds)
+        return done
+
+    async def _resume(self, platform: UUID, case: UUID, wait_seconds: float) -> None:
+        """Resolves a case at once when it went to process, instead of at the next second."""
+        if await store.settled(self._pool, platform, case):
+            return
+        epoch = await self._flow.lease_case(platform, case, 15.0)
+        if epoch is not None and self._crew.reserve():
+            self._crew.start(self._resolve(platform, case, epoch))
+        await self._settle(platform, case, wait_seconds)
+
+    async def _resolve(self, platform: UUID, case: UUID, epoch: int) -> None:
+        try:
+            await self._resolution.resolve(platform, case, epoch)
+        finally:
+            self._watch.changed(case)
+
+
+def _for_customer(entries: Sequence[TimelineEntry]) -> list[TimelineEntry]:
+    found = []
+    for one in entries:
+        data = entry_for_customer(one.kind, one.data)
+        if data is not None:
+            actor = "customer" if one.kind == "contact_received" else "us"
+            found.append(msgspec.structs.replace(one, data=data, actor=actor, source="case"))
+    return found
+
+
+def _audience(caller: Caller, record: CaseRecord) -> Audience | None:
+    """As whom this caller may look: None is the same as no such case."""
+    if caller.kind == "platform":
+        return "platform"
+    if caller.kind in {"agent", "machine"}:
+        return "desk"
+    if caller.level.at_least(IdentityLevel.VERIFIED):
+        if record.order and ((caller.customer_ref and record.customer_ref == caller.customer_ref) or record.buyer_is_caller):
+            return "buyer"
+        if record.order and record.holder_is_caller:
+            return "holder"
+    if caller.session_id is not None and record.session == caller.session_id:
+        # The session that opened it sees it; what belongs to the order it sees only while its proof holds.
+        return "session"
+    return None

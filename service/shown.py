@@ -1,0 +1,288 @@
+"""A case as its customer, an agent or the platform reads it: words for states, texts of the policy, and only what is theirs to see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import msgspec
+
+from service.model import WireId, wire
+from service.store.cases import CaseRecord, OperationRow
+
+Audience = Literal["buyer", "holder", "session", "platform", "desk"]
+
+
+class AnswerShown(msgspec.Struct, frozen=True, kw_only=True):
+    """What one rule said, in the case's language."""
+
+    outcome: str
+    because: str
+    would_change: str | None = None
+    rule: str | None = None
+    """`pack/rule`; for agents and the platform"""
+
+
+class OptionShown(msgspec.Struct, frozen=True, kw_only=True):
+    value: str
+    text: str
+
+
+class QuestionShown(msgspec.Struct, frozen=True, kw_only=True):
+    """The one thing that is needed; answer it with `POST /v1/cases/{id}/answers`, or `/identify` for `identity`."""
+
+    fact: str
+    prompt: str
+    options: tuple[OptionShown, ...] = ()
+
+
+class WaitShown(msgspec.Struct, frozen=True, kw_only=True):
+    waiting_for: str
+    until: datetime
+
+
+class OperationShown(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that is done for the customer. `status`: `working`, `sent` (accepted), `done`, `held` (people must agree), `could_not`."""
+
+    id: str
+    action: str
+    status: Literal["working", "sent", "done", "held", "could_not"]
+    amount: int | None = None
+    currency: str | None = None
+    to: str | None = None
+    """where the money goes: `Visa ·· 4242`"""
+    pass_id: str | None = None
+    payment: str | None = None
+    """the platform's own reference of the payment; for agents and the platform"""
+    holds: tuple[str, ...] = ()
+    approvals: int = 0
+    approvals_needed: int = 0
+    failure: str | None = None
+
+
+class AccessShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A working key to the stream. Shown to its customer and to the platform, never to agents."""
+
+    pass_id: str
+    token: str
+    expires_at: datetime
+
+
+class MessageShown(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    kind: Literal["customer", "reply", "note"]
+    author: str
+    body: str
+    created_at: datetime
+
+
+class DeskShown(msgspec.Struct, frozen=True, kw_only=True):
+    skill: str | None
+    agent: str | None
+    queued_at: datetime | None
+    guards: tuple[str, ...]
+
+
+class CaseShown(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    state: Literal["open", "resolved", "denied", "joined", "closed"]
+    status: str
+    """in a word: `working`, `asked`, `waiting`, `with_people`, `resolved`, `denied`, `closed`"""
+    problem: str
+    order: str | None
+    show: str | None
+    show_name: str | None
+    identity: str
+    locale: str
+    created_at: datetime
+    ended_at: datetime | None
+    version: int
+    answers: tuple[AnswerShown, ...]
+    question: QuestionShown | None
+    wait: WaitShown | None
+    operations: tuple[OperationShown, ...]
+    access: tuple[AccessShown, ...]
+    messages: tuple[MessageShown, ...]
+    joined_to: str | None
+    can_ask_a_person: bool
+    desk: DeskShown | None = None
+    """for agents and the platform"""
+
+
+def show(record: CaseRecord, audience: Audience, access: Sequence[AccessShown]) -> CaseShown:
+    """The case for this audience. Of a joined case, the case it joined, under the id that was asked for."""
+    joined = record.state == "joined" or record.id != record.asked_id
+    to_desk = audience in {"desk", "platform"}
+    return CaseShown(
+        id=wire(WireId.CASE, record.asked_id),
+        state="joined" if joined else record.state,  # type: ignore[arg-type]  # the column's CHECK names the same five
+        status=status(record),
+        problem=record.problem,
+        order=record.order or (record.claimed_order if audience != "holder" else None),
+        show=record.show.ref if record.show else None,
+        show_name=in_language(record.show.name, record.locale) if record.show else None,
+        identity=record.identity,
+        locale=record.locale,
+        created_at=record.created_at,
+        ended_at=record.ended_at,
+        version=record.version,
+        answers=_answers(record, with_rules=to_desk) if audience != "holder" else _answers_of_holder(record),
+        question=_question(record),
+        wait=_wait(record),
+        operations=tuple(_operation(one, to_desk) for one in record.operations if audience != "holder" or one.mine),
+        access=tuple(access),
+        messages=_messages(record, audience),
+        joined_to=wire(WireId.CASE, record.id) if joined else None,
+        can_ask_a_person=record.owner not in {"queue", "agent"},
+        desk=DeskShown(skill=record.skill, agent=record.agent, queued_at=record.queued_at, guards=tuple(record.guards))
+        if to_desk
+        else None,
+    )
+
+
+def status(record: CaseRecord) -> str:
+    if record.ended_at is not None:
+        return (
+            "resolved"
+            if record.outcome in {"approve", "already_done"} and record.owner is None
+            else _ENDED.get(record.outcome or "", "resolved")
+        )
+    if record.owner in {"queue", "agent"}:
+        return "with_people"
+    if record.owner == "timer":
+        return "asked" if (record.wait_for or "").startswith("answer:") else "waiting"
+    return "working"
+
+
+_ENDED: Final[Mapping[str, str]] = {"deny": "denied", "unanswered": "closed"}
+
+
+def in_language(texts: Mapping[str, str], wanted: str) -> str:
+    """The text in the wanted language, in its base language, in English, or in the first there is."""
+    for language in (wanted, wanted.split("-", maxsplit=1)[0], "en"):
+        if language in texts:
+            return texts[language]
+    return next(iter(texts.values()), "")
+
+
+# ------------------------------------------------------------------------------------------------------------------------- parts
+
+
+def _answers(record: CaseRecord, *, with_rules: bool) -> tuple[AnswerShown, ...]:
+    """Each rule that spoke, once, what is done first."""
+    found: dict[str, AnswerShown] = {}
+    for one in record.verdicts:
+        verdict = one["verdict"]
+        rule = f"{verdict['pack']}/{verdict['rule']}"
+        found.setdefault(
+            rule,
+            AnswerShown(
+                outcome=verdict["outcome"],
+                because=in_language(verdict["because"], record.locale),
+                would_change=in_language(verdict["would_change"], record.locale) or None,
+                rule=rule if with_rules else None,
+            ),
+        )
+    order = ("approve", "ask", "wait", "escalate", "deny")
+    return tuple(sorted(found.values(), key=lambda one: order.index(one.outcome)))
+
+
+def _answers_of_holder(record: CaseRecord) -> tuple[AnswerShown, ...]:
+    """A holder hears of their own ticket; of money that others paid they hear nothing."""
+    if record.requester == "holder":
+        return _answers(record, with_rules=False)
+    return ()
+
+
+# What is asked when no rule asks: who it is, and which ticket. English and German, as the packs.
+_PROMPTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "identity": {
+        "en": "To look at an order we need to know it is yours. We send you a code for that.",
+        "de": "Damit wir eine Bestellung ansehen können, müssen wir wissen, dass sie Ihnen gehört. Wir senden Ihnen dafür einen Code.",
+    },
+    "passes": {"en": "Which ticket is it about?", "de": "Um welches Ticket geht es?"},
+}
+
+
+def _question(record: CaseRecord) -> QuestionShown | None:
+    if record.ended_at is not None or record.owner != "timer" or not (record.wait_for or "").startswith("answer:"):
+        return None
+    fact = (record.wait_for or "").removeprefix("answer:")
+    if fact in _PROMPTS:
+        options = tuple(OptionShown(value=wire(WireId.PASS, one.id), text=one.name) for one in record.passes) if fact == "passes" else ()
+        return QuestionShown(fact=fact, prompt=in_language(_PROMPTS[fact], record.locale), options=options)
+    for one in record.verdicts:
+        asked = one["verdict"].get("ask")
+        if asked and asked["fact"] == fact:
+            options = tuple(OptionShown(value=o["value"], text=in_language(o["text"], record.locale)) for o in asked["options"])
+            return QuestionShown(fact=fact, prompt=in_language(asked["prompt"], record.locale), options=options)
+    return None
+
+
+def _wait(record: CaseRecord) -> WaitShown | None:
+    if record.ended_at is not None or record.owner != "timer" or record.wait_for is None or record.wait_for.startswith("answer:"):
+        return None
+    return WaitShown(waiting_for=record.wait_for, until=record.wait_until or record.created_at)
+
+
+def _operation(row: OperationRow, to_desk: bool) -> OperationShown:  # noqa: FBT001 - a leaf of this module alone
+    money = row.amount is not None
+    return OperationShown(
+        id=wire(WireId.OPERATION, row.id),
+        action=row.action,
+        status=operation_status(row),
+        amount=row.amount,
+        currency=row.currency if money else None,
+        to=row.method or None,
+        pass_id=wire(WireId.PASS, row.pass_id) if row.pass_id else None,
+        payment=row.payment_ref if to_desk else None,
+        holds=row.holds if to_desk else (),
+        approvals=row.approvals if to_desk else 0,
+        approvals_needed=row.approvals_needed if to_desk else 0,
+        failure=row.failure if to_desk else None,
+    )
+
+
+def operation_status(row: OperationRow) -> Literal["working", "sent", "done", "held", "could_not"]:
+    """`sent` when the processor accepted it: never `done` for money that is still on its way."""
+    if row.state in {"REFUSED", "FAILED"}:
+        return "could_not"
+    if row.state in {"HELD", "NEEDS_REVIEW", "CHOICE_NEEDED"}:
+        return "held"
+    if row.action == "refund":
+        return "sent" if row.accepted_at is not None or row.state == "DONE" else "working"
+    return "done" if row.state == "DONE" else "working"
+
+
+def _messages(record: CaseRecord, audience: Audience) -> tuple[MessageShown, ...]:
+    """Notes never leave the desk."""
+    kinds: set[str] = {"customer", "reply"} | ({"note"} if audience == "desk" else set())
+    if audience == "holder" and record.requester != "holder":
+        return ()
+    return tuple(
+        MessageShown(
+            id=wire(WireId.MESSAGE, one.id),
+            kind=one.kind,  # type: ignore[arg-type]  # the column's CHECK names the same three
+            author=one.author if audience in {"desk", "platform"} or one.kind == "customer" else one.author.removeprefix("agent:"),
+            body=one.body,
+            created_at=one.created_at,
+        )
+        for one in record.messages
+        if one.kind in kinds
+    )
+
+
+# What a customer may read of a timeline: what happened to them, not how the desk works.
+CUSTOMER_KINDS: Final = frozenset(
+    {"contact_received", "contact_joined", "joined", "decided", "already_done", "answered", "asked_for_a_person", "replied", "taken"}
+)
+
+
+def entry_for_customer(kind: str, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The entry's data as a customer may have it, or None when it is not theirs to see."""
+    if kind in CUSTOMER_KINDS:
+        return {name: data[name] for name in ("outcome", "message", "problem") if name in data}
+    if kind.startswith(("refund_", "reissue_access_", "resend_pass_", "replace_pass_", "operation_")):
+        return {name: data[name] for name in ("action", "amount", "currency") if name in data}
+    return None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-from integrations.mail_message import compose
+from integrations.mail_message import address, compose
 from service.ports import Declined, Mail, OutcomeUnknown, Unavailable
 
 # Enough to look back on an evening of trying things; each mail with a picture is about ten kilobytes.
@@ -33,7 +33,7 @@ class SandboxMailer:
         self._sender = sender
         self._on_mail = on_mail
         self._clock = clock
-        self._kept: deque[tuple[Mail, bytes]] = deque(maxlen=_KEPT_MAX)
+        self._kept: deque[tuple[Mail, datetime]] = deque(maxlen=_KEPT_MAX)
         self._failures: deque[Declined | Unavailable | OutcomeUnknown] = deque()
 
     def fail_next(self, *failures: Declined | Unavailable | OutcomeUnknown) -> None:
@@ -42,11 +42,11 @@ class SandboxMailer:
         self._failures.extend(failures)
 
     async def send(self, mail: Mail) -> str:
-        message = compose(mail, self._sender, self._clock())
+        address(mail, self._sender)
         failure = self._failures.popleft() if self._failures else None
         if isinstance(failure, Declined | Unavailable):
             raise failure
-        self._kept.append((mail, message.content))
+        self._kept.append((mail, self._clock()))
         if self._on_mail is not None:
             self._on_mail(mail)
         if failure is not None:
@@ -63,5 +63,5 @@ class SandboxMailer:
 
     @property
     def messages(self) -> tuple[bytes, ...]:
-        """The same as the messages that a server would have been given."""
-        return tuple(content for _, content in self._kept)
+        """The same as the messages that a server would have been given; built when asked for, since that is the slow part."""
+        return tuple(compose(mail, self._sender, at).content for mail, at in self._kept)

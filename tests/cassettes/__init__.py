@@ -1,0 +1,1 @@
+"""Recorded conversations with a peer; each folder's README says with which, when and how."""

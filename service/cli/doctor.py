@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 import asyncpg
 import click
 import msgspec
 
+from policies.pack import PackError
+from policies.packs import bundled_folder, load_packs
 from service.cli.database import database_url, embedded_option, installation
 from service.ports import Declined, Mailer, OutcomeUnknown, RefundRail, Unavailable
 from service.settings import Settings, SettingsError, load
@@ -39,12 +43,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """How to make what is checked; `service.app` says which vendors stand behind it."""
+    """How to open what is checked; `service.app` says which vendors stand behind it."""
 
-    rails: Mapping[str, Callable[[], RefundRail]]
-    mailer: Callable[[], Mailer] | None
+    rails: Mapping[str, Callable[[], AbstractAsyncContextManager[RefundRail]]]
+    mailer: Callable[[], AbstractAsyncContextManager[Mailer]] | None
     policies: Callable[[], str]
-    """loads every pack; returns what to show, raises ValueError"""
+    """loads every pack; returns what to show, raises PackError"""
 
 
 class Doctor:
@@ -57,7 +61,7 @@ class Doctor:
 
     async def examine(self) -> Sequence[Finding]:
         rails = [
-            self._try(f"rail {name}", f"look at MAKEGOOD_RAIL_{name.upper()}_*: the key, its permissions, the address", self._rail(make))
+            self._try(f"rail {name}", f"look at MAKEGOOD_RAIL_{name.upper()}_*: the key, its permissions, the address", _opened(make))
             for name, make in self._parts.rails.items()
         ]
         return await asyncio.gather(
@@ -73,8 +77,8 @@ class Doctor:
                 found = await check
         except TimeoutError:
             return Finding(part=part, said=f"no answer within {self._seconds_max:.0f} s", mend=mend)
-        except (Declined, Unavailable, OutcomeUnknown, migrate.MigrationError, OSError, asyncpg.PostgresError, ValueError) as error:
-            return Finding(part=part, said=str(error) or type(error).__name__, mend=mend)
+        except (Declined, Unavailable, OutcomeUnknown, migrate.MigrationError, OSError, asyncpg.PostgresError, PackError) as error:
+            return Finding(part=part, said="; ".join(str(error).splitlines()) or type(error).__name__, mend=mend)
         return found if isinstance(found, Finding) else Finding(part=part, said=found)
 
     async def _database(self) -> Finding:
@@ -94,14 +98,16 @@ class Doctor:
     async def _policies(self) -> str:
         return await asyncio.to_thread(self._parts.policies)
 
-    async def _rail(self, make: Callable[[], RefundRail]) -> str:
-        return await make().check()
-
     async def _mail(self) -> Finding:
         make = self._parts.mailer
         if make is None:
             return Finding(part="mail", said="not set up, so nobody gets a code or a pass", mend="set MAKEGOOD_SMTP_HOST and _SENDER")
-        return await self._try("mail", "look at MAKEGOOD_SMTP_*: host, port, TLS, user and password", make().check())
+        return await self._try("mail", "look at MAKEGOOD_SMTP_*: host, port, TLS, user and password", _opened(make))
+
+
+async def _opened(open_part: Callable[[], AbstractAsyncContextManager[RefundRail | Mailer]]) -> str:
+    async with open_part() as part:
+        return await part.check()
 
 
 async def _round_trip_ms(connection: asyncpg.Connection[asyncpg.Record]) -> float:
@@ -127,8 +133,19 @@ def command(*, is_embedded: bool) -> None:
 
 
 def _examine(settings: Settings) -> Sequence[Finding]:
-    parts: Parts = importlib.import_module("service.app").doctor_parts(settings)
+    app = importlib.import_module("service.app")
+    parts = Parts(
+        rails={rail.name: functools.partial(app.open_rail, settings, rail) for rail in settings.rails},
+        mailer=functools.partial(app.open_mailer, settings) if settings.smtp is not None else None,
+        policies=functools.partial(_policies, settings),
+    )
     return asyncio.run(Doctor(dsn=database_url(settings), parts=parts).examine())
+
+
+def _policies(settings: Settings) -> str:
+    folder = settings.policies or bundled_folder()
+    packs = load_packs(folder, settings.languages)
+    return f"{len(packs.by_name)} packs with {sum(len(pack.rules) for pack in packs.by_name.values())} rules, from {folder}"
 
 
 def _despite_mistakes() -> Sequence[Finding]:

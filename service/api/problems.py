@@ -171,15 +171,10 @@ def handlers(failures: Failures) -> ExceptionHandlersMap:
     known: dict[int | type[Exception], Any] = {
         Problem: respond,
         HTTPException: _from_framework,
-        msgspec.ValidationError: _from_validation,
         Unavailable: _from_unavailable,
         Exception: _unexpected,
     }
     return {**known, **dict.fromkeys(failures, translated)}
-
-
-def _from_validation(request: Request[Any, Any, Any], error: msgspec.ValidationError) -> Response[ProblemBody]:
-    return respond(request, from_validation(error))
 
 
 def _from_unavailable(request: Request[Any, Any, Any], error: Unavailable) -> Response[ProblemBody]:

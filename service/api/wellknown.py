@@ -1,0 +1,33 @@
+"""`/.well-known/jwks.json`: the public keys with which a platform's edge checks our access tokens."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from litestar import Controller, Response, get
+from litestar.di import NamedDependency
+
+from service import tokens
+from service.api.auth import open_to_anyone
+from service.api.contract import examples
+from service.keys import SigningKeys
+
+# A new key is published as `next` long before it signs, so an edge that keeps the set for five minutes never meets an unknown `kid`.
+_KEPT: Final = "public, max-age=300"
+
+
+class WellKnown(Controller):
+    tags = ("well-known",)
+
+    @get(
+        "/.well-known/jwks.json",
+        media_type="application/jwk-set+json",
+        opt={
+            **open_to_anyone("public keys are public"),
+            **examples(answer={"keys": [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "…", "x": "…"}]}),
+        },
+    )
+    async def jwks(self, signing_keys: NamedDependency[SigningKeys]) -> Response[bytes]:
+        """The key set (RFC 7517)."""
+        keys = tokens.jwks(await signing_keys.public())
+        return Response(keys, media_type="application/jwk-set+json", headers={"Cache-Control": _KEPT})

@@ -1,0 +1,43 @@
+"""Whether the database answers and has this release's tables: what `/readyz` asks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import asyncpg
+
+from service.store.migrate import load
+from service.store.pool import Pool
+
+# A load balancer asks every few seconds and gives up after as many; a database that needs longer is not ready.
+_ANSWER_SECONDS_MAX: Final = 2.0
+
+
+class DatabaseReadiness:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._newest = max((migration.number for migration in load()), default=0)
+
+    async def missing(self) -> Sequence[str]:
+        """What is in the way, in words; never raises. A database of a newer release is fine: old and new run side by side."""
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS_MAX):
+                newest = await self._pool.fetchval("SELECT max(number) FROM schema_migration")
+        except asyncpg.UndefinedTableError:
+            newest = 0
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            return ["the database does not answer"]
+        return [] if (newest or 0) >= self._newest else ["the database lacks this release's tables: run makegood migrate"]
+
+
+# What a statement raises when the database is away, or takes no more connections: the caller may try again.
+UNREACHABLE: Final[tuple[type[Exception], ...]] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.InterfaceError,
+    ConnectionError,
+)

@@ -63,6 +63,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     when_text: str = ""
     fills: bool = False
 
+    @property
+    def looks_at(self) -> tuple[str, ...]:
+        """Every fact that can change what the rule says: those it mentions, and the one it asks for."""
+        return self.mentions if self.answer.ask is None else (*self.mentions, self.answer.ask.fact)
+
 
 class Pack:
     """A loaded policy: immutable, safe to share between threads, the same answer for the same facts for ever.

@@ -69,7 +69,7 @@ def _read(pack: Pack, verdict: Verdict, facts: Mapping[str, Any]) -> tuple[RuleR
         RuleRead(
             rule=rule.id,
             when=rule.when_text,
-            looked_at={name: facts.get(name) for name in rule.mentions},
+            looked_at={name: facts.get(name) for name in rule.looks_at},
             decided=rule.id == verdict.rule,
         )
         for rule in pack.rules[: names.index(verdict.rule) + 1]

@@ -149,21 +149,23 @@ class StripeRail:
     async def payment(self, payment_ref: str, currency: str) -> PaymentSeen:
         """The charge and its refunds. `disputed` stays true after a dispute was won, as Stripe tells it: such a payment is for people."""
         del currency  # Stripe tells it
-        intent = await self._read(lambda: self._intent(payment_ref))
-        refunds = await self._read(lambda: self._refunds(payment_ref))
+        return await self._read(lambda: self._payment(payment_ref))
+
+    async def check(self) -> str:
+        """List one refund: what it needs, a restricted key for refunds has."""
+        await self._read(lambda: self._client.v1.refunds.list_async({"limit": 1}))
+        return f"stripe: answers, {self._kind_of_key}"
+
+    async def _payment(self, payment_ref: str) -> PaymentSeen:
+        intent = await self._intent(payment_ref)
         charge = intent.latest_charge
         return PaymentSeen(
             payment_ref=payment_ref,
             captured=from_stripe(intent.amount_received, intent.currency),
             refunded_minor=from_stripe(charge.amount_refunded, intent.currency).minor if charge else 0,
             disputed=bool(charge and charge.disputed),
-            refunds=tuple(refunds),
+            refunds=tuple(await self._refunds(payment_ref)),
         )
-
-    async def check(self) -> str:
-        """List one refund: what it needs, a restricted key for refunds has."""
-        await self._read(lambda: self._client.v1.refunds.list_async({"limit": 1}))
-        return f"stripe: answers, {self._kind_of_key}"
 
     async def _intent(self, payment_ref: str) -> _Intent:
         if payment_ref.startswith("pi_"):

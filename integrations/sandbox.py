@@ -27,7 +27,7 @@ _KEY_LIFETIME_SECONDS: Final = 23 * 3600
 _REFUND: Final = "SELECT * FROM sandbox.refund_once($1, $2, $3, $4, $5, $6, $7, $8)"
 _TAKE: Final = """
     SELECT t.fault, t.detail, t.retry_after_seconds, (SELECT p.latency_ms FROM sandbox.pace p WHERE p.account = $1)
-    FROM sandbox.take($1, $2, 'read', false) t
+    FROM sandbox.take($1, $2, 'read', true) t
 """
 _REFUND_COLUMNS: Final = "ref, state, amount, currency, attempt_id, failure"
 _FIND: Final = f"SELECT {_REFUND_COLUMNS} FROM sandbox.refund WHERE account = $1 AND payment_ref = $2 AND attempt_id = $3"

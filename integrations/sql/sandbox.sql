@@ -72,7 +72,7 @@ BEGIN
     LOOP
         SELECT * INTO entry FROM sandbox.script s
         WHERE s.account = p_account AND s.payment_ref IN (p_payment_ref, '') AND s.call IN (p_call, 'any')
-          -- an outcome belongs to a new refund; a refund that is there already is only told again
+          -- an outcome belongs to a new refund: one that is there already is only told again, and a read tells
           AND NOT (p_known AND s.fault IN ('declined', 'accepted', 'failed', 'in_flight'))
         ORDER BY s.payment_ref DESC, s.id LIMIT 1;
         IF NOT FOUND OR entry.times IS NULL THEN

@@ -172,6 +172,15 @@ async def test_an_outcome_in_the_script_waits_for_a_new_refund(sandbox: SandboxB
     assert (await sandbox.rail.refund(request_for(sandbox, payment, 700), key=str(sandbox.new_id()))).state == "FAILED"
 
 
+async def test_a_read_does_not_use_up_an_outcome_meant_for_a_refund(sandbox: SandboxBench) -> None:
+    payment = await sandbox.charge(5000)
+    await sandbox.books.script(Script(fault=Fault.ACCEPTED, call="any"))
+
+    await sandbox.rail.payment(payment, "EUR")
+
+    assert (await sandbox.rail.refund(request_for(sandbox, payment, 700), key=str(sandbox.new_id()))).state == "ACCEPTED"
+
+
 async def test_a_script_for_so_many_calls_is_used_exactly_so_often_however_many_call_at_once(sandbox: SandboxBench) -> None:
     payments = [await sandbox.charge(1000) for _ in range(20)]
     await sandbox.books.script(Script(fault=Fault.NO_ANSWER, times=7), Script(fault=Fault.UNREACHABLE, times=5))

@@ -169,3 +169,12 @@ async def test_a_payment_stripe_does_not_know_is_not_found_and_not_asked_for_aga
 
     assert unknown.value.code == "not_found"
     assert len(server.keys) == 1
+
+
+async def test_an_amount_that_is_no_whole_number_of_ours_is_not_read_at_all() -> None:
+    intent = {"id": "pi_1", "object": "payment_intent", "amount_received": 550, "currency": "isk", "latest_charge": None}
+    async with FaultServer(*[_json(intent)] * 3).serving() as server:
+        rail = StripeRail("stripe", TEST_KEY, base_url=server.base_url, sleep=Naps())
+        with pytest.raises(Unavailable):
+            await rail.payment("pi_1", "ISK")
+        await rail.close()

@@ -52,8 +52,10 @@ _ELSEWHERE_FIRST: Final = {"merchandise": 0, "other": 1, "fee": 2, "venue": 3, "
 def subjects(view: View, asked: Asked, kind: Kind) -> tuple[Subject, ...]:
     """The subjects of a case, each with its facts; never none: without an order there is one that knows only that."""
     common = _common(view, asked)
-    if view.order is None or kind == "case":
-        return (Subject(kind=kind, facts=common),)
+    if kind == "case":
+        return (_case(view, asked, common),)
+    if view.order is None:
+        return (Subject(kind=kind, facts={**common, **_NO_INCIDENT}),)
     if kind == "payment":
         found = _payments(view.order, asked, common, view.now)
     elif kind == "pass":
@@ -90,6 +92,12 @@ def incident_for(show: ShowView, asked: Asked, awarded: frozenset[str]) -> Incid
         return running[0]
     open_ones = [one for one in show.incidents if one.ref not in awarded] or list(show.incidents)
     return max(open_ones, key=lambda one: (_minutes(show, one), one.starts_at), default=None)
+
+
+def _case(view: View, asked: Asked, common: Mapping[str, Any]) -> Subject:
+    """The case as a whole: an incident is its own when it covers what streams."""
+    incident = incident_for(view.show, asked, frozenset()) if view.show else None
+    return Subject(kind="case", incident=incident, facts={**common, **_incident_facts(view, incident, "stream")})
 
 
 # ----------------------------------------------------------------------------------------------- what is common to all subjects
@@ -165,7 +173,7 @@ def _positions(view: View, asked: Asked, common: Mapping[str, Any]) -> tuple[Sub
                 incident=incident,
                 facts={
                     **common,
-                    **_incident_facts(view, incident, line),
+                    **_incident_facts(view, incident, line.kind),
                     "position.kind": line.kind,
                     "position.price": line.price,
                     "position.left": left[line.id],
@@ -219,18 +227,21 @@ def _incident_of(view: View, asked: Asked, line: LineView) -> Incident | None:
     return incident_for(view.show, asked, awarded)
 
 
-def _incident_facts(view: View, incident: Incident | None, line: LineView) -> dict[str, Any]:
+_NO_INCIDENT: Final[Mapping[str, Any]] = {
+    "incident.applies": False,
+    "incident.ended": False,
+    "incident.kind": "",
+    "incident.minutes": 0,
+    "incident.share_missed": 0.0,
+}
+
+
+def _incident_facts(view: View, incident: Incident | None, kind: str) -> Mapping[str, Any]:
     if incident is None or view.show is None:
-        return {
-            "incident.applies": False,
-            "incident.ended": False,
-            "incident.kind": "",
-            "incident.minutes": 0,
-            "incident.share_missed": 0.0,
-        }
+        return _NO_INCIDENT
     minutes = _minutes(view.show, incident, view.now)
     return {
-        "incident.applies": line.kind in incident.scope.get("position_kinds", ("stream",)),
+        "incident.applies": kind in (incident.scope.get("position_kinds") or ("stream",)),
         "incident.ended": incident.ends_at is not None and incident.ends_at <= view.now,
         "incident.kind": incident.kind,
         "incident.minutes": minutes,
@@ -258,7 +269,7 @@ def _passes(view: View, asked: Asked, common: Mapping[str, Any]) -> tuple[Subjec
             incident=_incident_of(view, asked, lines[one.line]),
             facts={
                 **common,
-                **_incident_facts(view, _incident_of(view, asked, lines[one.line]), lines[one.line]),
+                **_incident_facts(view, _incident_of(view, asked, lines[one.line]), lines[one.line].kind),
                 "pass.status": "suspended" if one.suspended else one.status,
                 "pass.kind": lines[one.line].kind,
                 "pass.issuer": one.issuer,
@@ -320,11 +331,7 @@ _NOTHING: Final[Mapping[str, Mapping[str, Any]]] = {
         "position.left": 0,
         "position.canceled": False,
         "position.checked_in": False,
-        "incident.applies": False,
-        "incident.ended": False,
-        "incident.kind": "",
-        "incident.minutes": 0,
-        "incident.share_missed": 0.0,
+        **_NO_INCIDENT,
     },
     "payment": {
         "payment.status": "none",
@@ -337,6 +344,7 @@ _NOTHING: Final[Mapping[str, Mapping[str, Any]]] = {
         "payment.after_cancelling": False,
     },
     "pass": {
+        **_NO_INCIDENT,
         "pass.status": "none",
         "pass.kind": "none",
         "pass.issuer": "platform",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -12,6 +13,7 @@ from service.access import Access
 from service.callers import Caller
 from service.crew import Crew
 from service.model import IdentityLevel, WireId, new_id, wire
+from service.operations import LEASE_SECONDS
 from service.resolution import Contact, Opened, Resolution
 from service.shown import AccessShown, Audience, CaseShown, entry_for_customer, show
 from service.store import cases as store
@@ -110,8 +112,6 @@ class Cases:
 
     async def follow(self, caller: Caller, case: UUID, after: int) -> AsyncIterator[Progress]:
         """What happens to the case from `after` on, until it ends, 25 s have passed, or the process stops."""
-        import asyncio  # noqa: PLC0415 - only the clock of the loop
-
         clock = asyncio.get_running_loop().time
         ends_at = clock() + STREAM_SECONDS_MAX
         while True:
@@ -129,23 +129,19 @@ class Cases:
 
     # ------------------------------------------------------------------------------------------------ speaking again
 
-    async def say(self, caller: Caller, case: UUID, document: Mapping[str, Any], wait_seconds: float) -> bool:
-        """A further contact (more words, an answer, the wish for a person). False: no case of theirs."""
-        record = await self._record(caller, case)
-        if record is None or _audience(caller, record) is None:
-            return False
-        await self._flow.contact(
-            {
-                "platform": caller.platform_id,
-                "case": case,
-                "contact": new_id(),
-                "caller_name": caller.name,
-                **document,
-            }
+    async def say(self, caller: Caller, case: UUID, document: Mapping[str, Any], wait_seconds: float) -> str:
+        """A further contact (more words, an answer, the wish for a person) on a case that the caller may see.
+
+        `said`, or, where the document carries a key, `repeat` or `mismatch` (nothing was said then).
+        """
+        answer = await self._flow.contact(
+            {"platform": caller.platform_id, "case": case, "contact": new_id(), "caller_name": caller.name, **document}
         )
-        self._watch.changed(record.id)
-        await self._resume(caller.platform_id, record.id, wait_seconds)
-        return True
+        if answer["status"] == "said":
+            target = UUID(answer["case"])
+            self._watch.changed(target)
+            await self._resume(caller.platform_id, target, wait_seconds)
+        return str(answer["status"])
 
     async def identify(self, caller: Caller, case: UUID, order: str | None, wait_seconds: float) -> bool:
         """Takes the case up for an order that this customer has proved to be theirs."""
@@ -158,14 +154,15 @@ class Cases:
         """Resolves a case at once when it went to process, instead of at the next second."""
         if await store.settled(self._pool, platform, case):
             return
-        epoch = await self._flow.lease_case(platform, case, 15.0)
-        if epoch is not None and self._crew.reserve():
-            self._crew.start(self._resolve(platform, case, epoch))
+        if self._crew.reserve():
+            self._crew.start(self._resolve(platform, case))
         await self._settle(platform, case, wait_seconds)
 
-    async def _resolve(self, platform: UUID, case: UUID, epoch: int) -> None:
+    async def _resolve(self, platform: UUID, case: UUID) -> None:
         try:
-            await self._resolution.resolve(platform, case, epoch)
+            epoch = await self._flow.lease_case(platform, case, LEASE_SECONDS)
+            if epoch is not None:
+                await self._resolution.resolve(platform, case, epoch)
         finally:
             self._watch.changed(case)
 

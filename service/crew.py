@@ -45,6 +45,10 @@ class Crew:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    async def wait(self, task: asyncio.Task[None]) -> None:
+        """Waits for the work; a caller that is cancelled leaves it running."""
+        await asyncio.shield(task)
+
     async def _run(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work

@@ -108,8 +108,8 @@ def plan(rules: Rules, view: View, asked: Asked, parked: Parked | None) -> Plan:
         approvals=approvals,
         refunds=refunds,
         passes=_pass_actions(view, asked, approved),
-        payments=_payment_order(view),
-        caps=_caps(rules, view),
+        payments=payment_order(view),
+        caps=caps_of(rules, view),
         next={"owner": "operation", "due_seconds": OPERATION_LOOK_SECONDS, "outcome": "approve", "rest": after},
     )
 
@@ -240,12 +240,12 @@ def _pass_actions(view: View, asked: Asked, approved: Sequence[Judged]) -> tuple
         if action.action in MONEY:
             continue
         for one in (subject.pass_,) if subject.pass_ else relevant_passes(view, asked):
-            if one.status == "valid" and (one.id, action.action) not in found and (entry := _pass_action(view, one, action.action)):
+            if one.status == "valid" and (one.id, action.action) not in found and (entry := pass_action(view, one, action.action)):
                 found[one.id, action.action] = entry
     return tuple(found.values())
 
 
-def _pass_action(view: View, one: PassView, action: str) -> Mapping[str, Any] | None:
+def pass_action(view: View, one: PassView, action: str) -> Mapping[str, Any] | None:
     """`rail` says who carries it out: `here` (our own tables), `mail`, or the pass's `issuer`."""
     issuer = "here" if one.issuer == "makegood" else "issuer"
     entry: dict[str, Any] = {"id": new_id(), "action": action, "pass": one.id, "rail": issuer, "result": {}}
@@ -266,7 +266,7 @@ def new_barcode() -> str:
     return "".join(secrets.choice("abcdefghjkmnpqrstuvwxyz23456789") for _ in range(32))
 
 
-def _payment_order(view: View) -> tuple[UUID, ...]:
+def payment_order(view: View) -> tuple[UUID, ...]:
     """Newest first: what was paid last goes back first."""
     if view.order is None:
         return ()
@@ -307,7 +307,7 @@ def _holds(rules: Rules, view: View, amount: int, modes: frozenset[str]) -> tupl
     return tuple(holds), approvals
 
 
-def _caps(rules: Rules, view: View) -> tuple[Mapping[str, Any], ...]:
+def caps_of(rules: Rules, view: View) -> tuple[Mapping[str, Any], ...]:
     """The caps that bind refunds of this order; a platform or show may set tighter numbers, never looser ones."""
     if view.order is None:
         return ()

@@ -102,6 +102,7 @@ def all_operations(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler]]
 def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
     access = auth.declared_access(handler)
     asked = handler.parsed_fn_signature.parameters
+    operation["summary"] = handler.fn.__name__.replace("_", " ").capitalize()
     operation["security"] = _security(access)
     operation["description"] = "\n\n".join(part for part in (operation.get("description", ""), _who(access)) if part)
     if "idempotency" in asked:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 from litestar import Controller, Request, Response, get, post, put
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody, PathParameter
 
 from service.api import bulk, problems
 from service.api.auth import opens_to
 from service.api.contract import examples
 from service.api.platform_examples import INCIDENT, ORDER, ORDER_SHOWN, SHOW, SHOW_SHOWN
 from service.callers import Caller
-from service.feed import IncidentFeed, OrderFeed, Ref, ShowFeed
+from service.feed import IncidentFeed, OrderFeed, ShowFeed
 from service.feed_rules import FeedInvalid
 from service.orders import FeedConflict, Orders, OrderState
 from service.shows import Shows, ShowState, UnknownShow
@@ -26,6 +26,9 @@ from service.store.orders import Written
 NDJSON: Final = "application/x-ndjson"
 
 Result = Literal["created", "updated", "unchanged", "older"]
+
+# The bounds of feed.Ref; the framework does not read them from there for a parameter.
+RefInPath = Annotated[str, PathParameter(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._:~@+-]+$(?!\n)")]
 
 _Body = TypeVar("_Body")
 _WRITE: Final = opens_to("platform", scope="orders:write")
@@ -80,7 +83,7 @@ class PlatformFeed(Controller):
 
     @put("/v1/orders/{ref:str}", responses=_put_answers(OrderPut), opt={**_WRITE, **examples(request=ORDER, answer=ORDER_SHOWN)})
     async def put_order(
-        self, ref: FromPath[Ref], data: JSONBody[OrderFeed], caller: NamedDependency[Caller], orders: NamedDependency[Orders]
+        self, ref: RefInPath, data: JSONBody[OrderFeed], caller: NamedDependency[Caller], orders: NamedDependency[Orders]
     ) -> Response[OrderPut]:
         """Takes an order in, whole: what it no longer names is cancelled. What we refund and promise is never touched."""
         written = await orders.put(caller.platform_id, ref, data, source=caller.name)
@@ -88,7 +91,7 @@ class PlatformFeed(Controller):
         return _answer(written, OrderPut(applied=_applied(written), result=_result(written), order=order))
 
     @get("/v1/orders/{ref:str}", opt={**_READ, **examples(answer=ORDER_SHOWN["order"])})
-    async def get_order(self, ref: FromPath[Ref], caller: NamedDependency[Caller], orders: NamedDependency[Orders]) -> OrderState:
+    async def get_order(self, ref: RefInPath, caller: NamedDependency[Caller], orders: NamedDependency[Orders]) -> OrderState:
         """Shows an order as we have it, with what was refunded and by whom. Without names and addresses."""
         return await _order(orders, caller, ref)
 
@@ -117,7 +120,7 @@ class PlatformFeed(Controller):
 
     @put("/v1/shows/{ref:str}", responses=_put_answers(ShowPut), opt={**_WRITE, **examples(request=SHOW, answer=SHOW_SHOWN)})
     async def put_show(
-        self, ref: FromPath[Ref], data: JSONBody[ShowFeed], caller: NamedDependency[Caller], shows: NamedDependency[Shows]
+        self, ref: RefInPath, data: JSONBody[ShowFeed], caller: NamedDependency[Caller], shows: NamedDependency[Shows]
     ) -> Response[ShowPut]:
         """Takes a show in. One that is cancelled, postponed or moved wakes the cases that wait for that."""
         written = await shows.put(caller.platform_id, ref, data)
@@ -125,7 +128,7 @@ class PlatformFeed(Controller):
         return _answer(written, ShowPut(applied=_applied(written), result=_result(written), show=show))
 
     @get("/v1/shows/{ref:str}", opt={**_READ, **examples(answer=SHOW_SHOWN["show"])})
-    async def get_show(self, ref: FromPath[Ref], caller: NamedDependency[Caller], shows: NamedDependency[Shows]) -> ShowState:
+    async def get_show(self, ref: RefInPath, caller: NamedDependency[Caller], shows: NamedDependency[Shows]) -> ShowState:
         """Shows a show as we have it, with its incidents."""
         return await _show(shows, caller, ref)
 
@@ -136,8 +139,8 @@ class PlatformFeed(Controller):
     )
     async def put_incident(
         self,
-        ref: FromPath[Ref],
-        incident: FromPath[Ref],
+        ref: RefInPath,
+        incident: RefInPath,
         data: JSONBody[IncidentFeed],
         caller: NamedDependency[Caller],
         shows: NamedDependency[Shows],

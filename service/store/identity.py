@@ -7,9 +7,8 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
-from pgqueuer.queries import Queries
 
+from service.store.background import enqueue
 from service.store.pool import Pool
 
 # More orders than anybody has with one platform; a page of them is what is shown.
@@ -202,7 +201,7 @@ class IdentityStore:
                 code.language,
                 code.lifetime_seconds,
             )
-            await Queries(AsyncpgDriver(connection)).enqueue("send_code", job, priority=_CODE_JOB_PRIORITY)  # type: ignore[arg-type]
+            await enqueue(connection, "send_code", job, priority=_CODE_JOB_PRIORITY)
 
     async def take_try(self, platform_id: UUID, session_id: UUID) -> CodeTried | None:
         """Uses up one try of the session's live code; None when there is none, or no try left."""

@@ -292,7 +292,7 @@ BEGIN
                    'amount', jsonb_build_object('minor', o.amount, 'currency', o.currency),
                    'reason', CASE WHEN o.reason IN ('duplicate_charge', 'no_pass') THEN 'duplicate' ELSE 'requested_by_customer' END)
                ELSE jsonb_build_object('operation_id', o.id, 'attempt_id', p_attempt, 'pass_id', o.pass_id, 'action', o.action,
-                   'issuer', (SELECT settings->>'issuer' FROM platform WHERE id = p_platform),
+                   'issuer', (SELECT coalesce(settings->'issuer'->>'url', '') FROM platform WHERE id = p_platform),
                    'order_ref', (SELECT ref FROM orders WHERE platform_id = p_platform AND id = o.order_id),
                    'position_ref', (SELECT line.ref FROM line JOIN pass ON pass.platform_id = p_platform AND pass.line_id = line.id
                                     WHERE line.platform_id = p_platform AND pass.id = o.pass_id)) || o.result END,
@@ -864,6 +864,18 @@ DECLARE
     c cases;
 BEGIN
     SELECT coalesce(joined_to, id) INTO v_case FROM cases WHERE platform_id = v_platform AND id = v_case;
+    IF doc ? 'once' THEN
+        INSERT INTO idempotency (platform_id, caller, method, path, key, body_hash, resource_id, created_at)
+        VALUES (v_platform, doc->'once'->>'caller', doc->'once'->>'method', doc->'once'->>'path', doc->'once'->>'key',
+                decode(doc->'once'->>'body_hash', 'hex'), (doc->>'contact')::uuid, v_now)
+        ON CONFLICT DO NOTHING;
+        IF NOT FOUND THEN
+            RETURN jsonb_build_object('status', CASE WHEN EXISTS (SELECT FROM idempotency WHERE platform_id = v_platform
+                AND caller = doc->'once'->>'caller' AND method = doc->'once'->>'method' AND path = doc->'once'->>'path'
+                AND key = doc->'once'->>'key' AND body_hash = decode(doc->'once'->>'body_hash', 'hex')) THEN 'repeat' ELSE 'mismatch' END,
+                'case', v_case);
+        END IF;
+    END IF;
     PERFORM 1 FROM orders WHERE platform_id = v_platform AND id = (SELECT order_id FROM cases WHERE platform_id = v_platform AND id = v_case)
         FOR NO KEY UPDATE;
     SELECT * INTO c FROM cases WHERE platform_id = v_platform AND id = v_case FOR NO KEY UPDATE;
@@ -884,12 +896,12 @@ BEGIN
         PERFORM case_next(v_platform, v_case, jsonb_build_object('owner', 'queue', 'skill', coalesce(doc->>'skill', c.skill, 'support'), 'priority', 1,
             'due_seconds', 900, 'outcome', 'escalate'), v_now);
     ELSIF doc ? 'answers' AND c.owner = 'timer' THEN
-        UPDATE cases SET owner = 'process', due_at = v_now WHERE platform_id = v_platform AND id = v_case;
+        UPDATE cases SET owner = 'process', due_at = v_now, tell = false WHERE platform_id = v_platform AND id = v_case;
     ELSIF v_reopened THEN
         PERFORM case_next(v_platform, v_case, jsonb_build_object('owner', 'queue', 'skill', coalesce(c.skill, 'support'), 'priority', 1,
             'due_seconds', 900), v_now);
     END IF;
-    RETURN jsonb_build_object('case', v_case, 'reopened', v_reopened);
+    RETURN jsonb_build_object('status', 'said', 'case', v_case, 'reopened', v_reopened);
 END $$;
 
 -- ------------------------------------------------------------------------------------------- agents
@@ -946,7 +958,8 @@ BEGIN
 END $$;
 
 -- One person's yes to a held operation. {status: approved|released|same_person|not_held|cap_reached, needed}.
-CREATE FUNCTION operation_approve(p_platform uuid, p_operation uuid, p_agent uuid, p_actor text, p_reason text, p_caps jsonb) RETURNS jsonb
+CREATE FUNCTION operation_approve(p_platform uuid, p_operation uuid, p_agent uuid, p_actor text, p_reason text, p_needed int, p_caps jsonb)
+RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
     v_now timestamptz := app_now();
@@ -964,7 +977,9 @@ BEGIN
         END IF;
     END IF;
     SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation FOR NO KEY UPDATE;
-    IF o.state <> 'HELD' THEN RETURN jsonb_build_object('status', 'not_held', 'state', o.state); END IF;
+    IF o.state IS DISTINCT FROM 'HELD' THEN RETURN jsonb_build_object('status', 'not_held', 'state', o.state); END IF;
+    o.approvals_needed := greatest(o.approvals_needed, p_needed);
+    UPDATE operation SET approvals_needed = o.approvals_needed WHERE platform_id = p_platform AND id = p_operation;
     INSERT INTO approval (platform_id, operation_id, agent_id, reason, created_at) VALUES (p_platform, p_operation, p_agent, p_reason, v_now)
     ON CONFLICT DO NOTHING;
     IF NOT FOUND THEN RETURN jsonb_build_object('status', 'same_person', 'needed', o.approvals_needed); END IF;
@@ -983,6 +998,55 @@ BEGIN
     END IF;
     UPDATE operation SET state = 'READY', holds = '{}', due_at = v_now WHERE platform_id = p_platform AND id = p_operation;
     RETURN jsonb_build_object('status', 'released', 'given', v_given, 'needed', o.approvals_needed);
+END $$;
+
+-- An agent's own action on a case that the agent holds, under the same locks and caps as the policy's.
+-- {status: stored|already_paid|not_yours, operations}. Raises MG001 while a dispute is open.
+CREATE FUNCTION case_act(doc jsonb) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := app_now();
+    v_platform uuid := (doc->>'platform')::uuid;
+    v_case uuid := (doc->>'case')::uuid;
+    v_order uuid := (doc->>'order')::uuid;
+    v_decision uuid := (doc->>'decision')::uuid;
+    v_needed int := (doc->>'needed')::int;
+    v_ids uuid[] := ARRAY(SELECT (jsonb_array_elements_text(doc->'ids'))::uuid);
+    v_hold text[] := CASE WHEN (doc->>'needed')::int > 1 THEN ARRAY['second_person'] ELSE '{}' END;
+    v_begun jsonb := '[]';
+    v_made int;
+    o record;
+    n int := 0;
+BEGIN
+    PERFORM 1 FROM orders WHERE platform_id = v_platform AND id = v_order FOR NO KEY UPDATE;
+    PERFORM 1 FROM cases WHERE platform_id = v_platform AND id = v_case AND owner = 'agent' AND agent_id = (doc->>'agent')::uuid FOR NO KEY UPDATE;
+    IF NOT FOUND THEN RETURN '{"status": "not_yours"}'; END IF;
+    INSERT INTO decision (platform_id, id, case_id, outcome, verdicts, guards, created_at)
+    VALUES (v_platform, v_decision, v_case, 'act', '[]', '[]', v_now);
+    PERFORM timeline_add(v_platform, v_case, jsonb_build_array(jsonb_build_object('kind', 'acted', 'source', 'agent', 'actor', doc->>'actor',
+        'data', jsonb_build_object('action', doc->>'action', 'reason', doc->>'reason', 'decision', v_decision))), v_now);
+    v_made := CASE WHEN jsonb_array_length(doc->'refunds') > 0 THEN refunds_award(v_platform, v_case, v_order, v_decision, doc->'refunds',
+        ARRAY(SELECT (jsonb_array_elements_text(doc->'payments'))::uuid), v_ids, v_hold, v_needed, doc->'caps', 0, v_now)
+        ELSE passes_act(v_platform, v_case, v_order, v_decision, doc->'passes', v_hold, 0, v_now) END;
+    IF v_made = 0 THEN RETURN '{"status": "already_paid"}'; END IF;
+    FOR o IN SELECT id, state, rail, action, amount, currency FROM operation
+             WHERE platform_id = v_platform AND case_id = v_case AND decision_id = v_decision ORDER BY created_at, id
+    LOOP
+        PERFORM timeline_add(v_platform, v_case, jsonb_build_array(jsonb_build_object('kind', CASE o.state WHEN 'HELD' THEN 'operation_held'
+            WHEN 'DONE' THEN 'operation_done' ELSE 'operation_ready' END, 'source', 'operation', 'data', jsonb_strip_nulls(jsonb_build_object(
+            'operation', o.id, 'action', o.action, 'amount', o.amount, 'currency', o.currency, 'rail', o.rail)))), v_now);
+        IF o.state = 'HELD' THEN
+            INSERT INTO approval (platform_id, operation_id, agent_id, reason, created_at)
+            VALUES (v_platform, o.id, (doc->>'agent')::uuid, doc->>'reason', v_now);
+        END IF;
+        CONTINUE WHEN o.state <> 'READY' OR o.rail = 'here';
+        n := n + 1;
+        UPDATE operation SET lease_epoch = 1 WHERE platform_id = v_platform AND id = o.id;
+        v_begun := v_begun || jsonb_build_array(jsonb_build_object('id', o.id, 'epoch', 1) || operation_begin(
+            v_platform, o.id, 1, v_ids[cardinality(v_ids) - n + 1], (doc->>'lease_seconds')::float,
+            coalesce((doc->'key_seconds'->>o.rail)::float, (doc->'key_seconds'->>'*')::float)));
+    END LOOP;
+    RETURN jsonb_build_object('status', 'stored', 'operations', v_begun);
 END $$;
 
 -- A person's no to a held operation: it ends REFUSED and gives back what it had reserved. False: it was not held.

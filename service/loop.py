@@ -1,0 +1,80 @@
+"""The claim loop: every second, what is due is taken up. That one habit is retry, bulk, resume after a crash and sweep."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Protocol
+from uuid import UUID
+
+import structlog
+
+from service.crew import Crew
+from service.operations import LEASE_SECONDS, Operations
+from service.resolution import Resolution
+from service.store.flow import ClaimedCase, ClaimedOperation, FlowStore
+from service.watch import Watch
+
+log: Final = structlog.get_logger()
+
+EVERY_SECONDS: Final = 1.0
+# A second of work at the pace of one process; the rest is due again at once.
+CLAIM_MOST: Final = 64
+
+
+class TellsWaiting(Protocol):
+    async def tell_waiting(self, most: int) -> int:
+        """Sends off what customers who are not watching have to be told; how many."""
+
+
+class Loop:
+    """One a process."""
+
+    def __init__(
+        self, store: FlowStore, resolution: Resolution, operations: Operations, teller: TellsWaiting, *, crew: Crew, watch: Watch
+    ) -> None:
+        self._store = store
+        self._resolution = resolution
+        self._operations = operations
+        self._teller = teller
+        self._crew = crew
+        self._watch = watch
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Runs until told to stop. A failure (the database is away) is logged, and the next second tries again."""
+        while not stop.is_set():
+            busy = False
+            try:
+                busy = await self.once()
+            except Exception:
+                log.exception("claim_failed")
+            if not busy:
+                try:
+                    async with asyncio.timeout(EVERY_SECONDS):
+                        await stop.wait()
+                except TimeoutError:
+                    continue
+
+    async def once(self) -> bool:
+        """One round; True when there was as much to do as there were places, so that more may be due."""
+        most = min(CLAIM_MOST, self._crew.free)
+        if most <= 0:
+            return False
+        operations = await self._store.claim_operations(most, LEASE_SECONDS)
+        cases = await self._store.claim_cases(most - len(operations), LEASE_SECONDS) if most > len(operations) else ()
+        tasks = [self._crew.start(self._advance(one)) for one in operations if self._crew.reserve()]
+        tasks += [self._crew.start(self._resolve(one)) for one in cases if self._crew.reserve()]
+        told = await self._teller.tell_waiting(CLAIM_MOST)
+        if tasks:
+            await asyncio.wait(tasks)
+        return len(operations) + len(cases) >= most or told >= CLAIM_MOST
+
+    async def _advance(self, one: ClaimedOperation) -> None:
+        await self._operations.advance(one.platform, one.id, one.epoch, rail=one.rail, state=one.state)
+        self._changed(one.case)
+
+    async def _resolve(self, one: ClaimedCase) -> None:
+        await self._resolution.resolve(one.platform, one.id, one.epoch)
+        self._changed(one.id)
+
+    def _changed(self, case: UUID) -> None:
+        self._watch.changed(case)

@@ -127,7 +127,8 @@ def overrides(settings: Settings) -> Mapping[str, str]:
         "MAKEGOOD_SANDBOX_DATABASE_URL": settings.sandbox_database_url,
         "MAKEGOOD_SECRET": settings.secret,
     }
-    return {name: value.reveal() for name, value in values.items() if value is not None}
+    rails = {f"MAKEGOOD_RAIL_{rail.name.upper()}_KIND": rail.kind for rail in settings.rails if rail.kind == "sandbox"}
+    return {name: value.reveal() for name, value in values.items() if value is not None} | rails
 
 
 def _smtp(reader: Reader) -> Smtp | None:

@@ -12,7 +12,7 @@ import asyncpg
 import click
 import msgspec
 
-from service.settings import NEEDED_TO_SERVE, Secret, Settings, embedded_secret, load
+from service.settings import NEEDED_TO_SERVE, Rail, Secret, Settings, embedded_secret, load
 from service.store import embedded, migrate
 
 _DATABASE: Final = "makegood"
@@ -51,6 +51,8 @@ def _embedded(settings: Settings) -> Iterator[Settings]:
             settings,
             data=data,
             database_url=Secret(embedded.ensure_database(server.dsn, _DATABASE)),
+            # Without a rail of one's own, money moves in the sandbox's ledger alone.
+            rails=settings.rails or (Rail(name="sandbox", kind="sandbox", api_key=None, base_url=None, account=None, database_url=None),),
             sandbox_database_url=settings.sandbox_database_url or Secret(embedded.ensure_database(server.dsn, _SANDBOX_DATABASE)),
             secret=settings.secret or embedded_secret(data),
         )

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 import asyncpg
 import click
 import msgspec
 
-from policies.pack import PackError
-from policies.packs import bundled_folder, load_packs
 from service.cli.database import database_url, embedded_option, installation
 from service.ports import Declined, Mailer, OutcomeUnknown, RefundRail, Unavailable
-from service.settings import Settings, SettingsError, load
+from service.settings import Rail, Settings, SettingsError, load
 from service.store import migrate
 from service.store.pool import open_connection
 
@@ -48,7 +45,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     rails: Mapping[str, Callable[[], AbstractAsyncContextManager[RefundRail]]]
     mailer: Callable[[], AbstractAsyncContextManager[Mailer]] | None
     policies: Callable[[], str]
-    """loads every pack; returns what to show, raises PackError"""
+    """loads every pack; returns what to show, raises ValueError"""
 
 
 class Doctor:
@@ -77,7 +74,7 @@ class Doctor:
                 found = await check
         except TimeoutError:
             return Finding(part=part, said=f"no answer within {self._seconds_max:.0f} s", mend=mend)
-        except (Declined, Unavailable, OutcomeUnknown, migrate.MigrationError, OSError, asyncpg.PostgresError, PackError) as error:
+        except (Declined, Unavailable, OutcomeUnknown, migrate.MigrationError, OSError, asyncpg.PostgresError, ValueError) as error:
             return Finding(part=part, said="; ".join(str(error).splitlines()) or type(error).__name__, mend=mend)
         return found if isinstance(found, Finding) else Finding(part=part, said=found)
 
@@ -88,7 +85,7 @@ class Doctor:
             best_ms = min([await _round_trip_ms(connection) for _ in range(5)])
         finally:
             connection.terminate()  # at once: a server that hangs must not hold us twice
-        said = f"PostgreSQL {state.server_version}, {len(state.applied)} migrations applied, {best_ms:.1f} ms a round trip"
+        said = f"PostgreSQL {state.server_version}, {len(state.applied)} migrations applied, {best_ms:.2f} ms a round trip"
         if state.pending:
             return Finding(part="database", said=f"{said}; missing: {', '.join(state.pending)}", mend="run `makegood migrate`")
         if best_ms > _LATENCY_MS_GOOD:
@@ -133,19 +130,37 @@ def command(*, is_embedded: bool) -> None:
 
 
 def _examine(settings: Settings) -> Sequence[Finding]:
-    app = importlib.import_module("service.app")
     parts = Parts(
-        rails={rail.name: functools.partial(app.open_rail, settings, rail) for rail in settings.rails},
-        mailer=functools.partial(app.open_mailer, settings) if settings.smtp is not None else None,
+        rails={rail.name: functools.partial(_rail, settings, rail) for rail in settings.rails},
+        mailer=functools.partial(_mailer, settings) if settings.smtp is not None else None,
         policies=functools.partial(_policies, settings),
     )
     return asyncio.run(Doctor(dsn=database_url(settings), parts=parts).examine())
 
 
+@asynccontextmanager
+async def _rail(settings: Settings, rail: Rail) -> AsyncIterator[RefundRail]:
+    """One rail, opened alone, so that one that is ill does not hide the others."""
+    from service.app import open_vendors  # noqa: PLC0415 - the whole application, and the settings may be wrong before it is needed
+
+    async with open_vendors(msgspec.structs.replace(settings, rails=(rail,), smtp=None)) as vendors:
+        yield vendors.rails[rail.name]
+
+
+@asynccontextmanager
+async def _mailer(settings: Settings) -> AsyncIterator[Mailer]:
+    from service.app import open_vendors  # noqa: PLC0415
+
+    async with open_vendors(settings) as vendors:
+        yield vendors.mailer
+
+
 def _policies(settings: Settings) -> str:
-    folder = settings.policies or bundled_folder()
-    packs = load_packs(folder, settings.languages)
-    return f"{len(packs.by_name)} packs with {sum(len(pack.rules) for pack in packs.by_name.values())} rules, from {folder}"
+    from service.app import rules_of  # noqa: PLC0415
+
+    rules = rules_of(settings, {})
+    packs = rules.packs.by_name.values()
+    return f"{len(packs)} packs with {sum(len(pack.rules) for pack in packs)} rules, and the guards"
 
 
 def _despite_mistakes() -> Sequence[Finding]:
@@ -158,5 +173,5 @@ def _despite_mistakes() -> Sequence[Finding]:
 
 
 def _configuration(settings: Settings) -> str:
-    rails = ", ".join(f"{rail.name} ({rail.kind})" for rail in settings.rails) or "none, so money is paid back by people only"
+    rails = ", ".join(f"{rail.name} ({rail.kind})" for rail in settings.rails) or "none, so the sandbox alone"
     return f"{settings.processes} process(es) at {settings.public_url}, languages {', '.join(settings.languages)}, rails: {rails}"

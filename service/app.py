@@ -1,0 +1,257 @@
+"""Puts the application together: the only file that names vendors."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Final
+
+import httpx
+import msgspec
+from litestar import Litestar
+
+from integrations.jwks_http import HttpJwks
+from integrations.mail_smtp import SmtpMailer
+from integrations.payments_stripe import StripeRail
+from integrations.sandbox import SandboxRail, open_sandbox
+from integrations.sandbox_issuer import SandboxIssuer
+from integrations.sandbox_mail import SandboxMailer
+from policies import GUARDS_FILE, Packs, bundled_folder, load_guards, load_packs
+from service.access import Access, KeyRing
+from service.api import customer_identity, desk
+from service.api import platform as platform_routes
+from service.api.access import AccessRoutes
+from service.api.auth import Authenticator
+from service.api.brakes import BrakeRoutes
+from service.api.cases import CaseRoutes
+from service.api.customer_identity import CustomerIdentity
+from service.api.desk import DeskRoutes
+from service.api.frame import Parts, build_app
+from service.api.platform import PlatformFeed
+from service.api.requests import ClientAddress
+from service.api.wellknown import WellKnown
+from service.brakes import Brakes
+from service.cases import Cases
+from service.code_letters import CodeLetters
+from service.crew import Crew
+from service.identity import Identity
+from service.jobs import Jobs
+from service.keys import Keys, SigningKeys
+from service.letters.render import Letters
+from service.loop import Loop
+from service.operations import CALL_SECONDS_MAX, Operations
+from service.orders import Orders
+from service.plan import Rules
+from service.platforms import Platforms
+from service.ports import Mailer, PassIssuer, RefundRail
+from service.post import Post
+from service.proofs import Verifier
+from service.queue import Queue
+from service.resolution import Resolution
+from service.sealing import Vault
+from service.settings import Rail, Settings
+from service.shows import Shows
+from service.store.desk import DeskStore
+from service.store.flow import FlowStore
+from service.store.identity import IdentityStore
+from service.store.keys import KeyStore, PlatformStore, SigningKeyStore
+from service.store.orders import OrderStore
+from service.store.pool import Pool, open_pool
+from service.store.readiness import DatabaseReadiness
+from service.store.shows import ShowStore
+from service.tokens import Sealer
+from service.watch import Watch
+
+# What a stop waits for work under way: a call's deadline and the commit after it.
+STOP_SECONDS_MAX: Final = CALL_SECONDS_MAX + 3.0
+SANDBOX: Final = "sandbox"
+
+
+class Vendors(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands outside. Tests and the demo hand in their own."""
+
+    rails: Mapping[str, RefundRail]
+    kinds: Mapping[str, str]
+    mailer: Mailer
+    issuers: Mapping[str, PassIssuer]
+
+
+class Application(msgspec.Struct, frozen=True, kw_only=True):
+    """One process of Makegood: everything it does over HTTP, and everything it does by itself."""
+
+    http: Litestar
+    pool: Pool
+    loop: Loop
+    jobs: Jobs
+    crew: Crew
+    watch: Watch
+    operations: Operations
+    resolution: Resolution
+
+    async def work(self, stop: asyncio.Event) -> None:
+        """The claim loop and the jobs, until told to stop."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.loop.run(stop))
+            group.create_task(self.jobs.run(stop))
+
+    async def finish(self) -> None:
+        """Ends streams and waits for what is under way, so that nothing is left unknown."""
+        self.watch.close()
+        await self.crew.close(STOP_SECONDS_MAX)
+
+
+def rules_of(settings: Settings, kinds: Mapping[str, str]) -> Rules:
+    """The packs and guards of this installation. Raises PackError, GuardsError."""
+    folder = settings.policies or bundled_folder()
+    packs: Packs = load_packs(folder, settings.languages)
+    guards = folder / GUARDS_FILE
+    text = (guards if guards.exists() else bundled_folder() / GUARDS_FILE).read_text(encoding="utf-8")
+    return Rules(packs=packs, guards=load_guards(text), rails=kinds)
+
+
+@asynccontextmanager
+async def open_vendors(settings: Settings) -> AsyncIterator[Vendors]:
+    """The configured rails and mail server; without a mail server, the sandbox's."""
+    async with AsyncExitStack() as stack:
+        yield Vendors(
+            rails={one.name: await stack.enter_async_context(open_rail(settings, one)) for one in settings.rails},
+            kinds={one.name: one.kind for one in settings.rails},
+            mailer=await stack.enter_async_context(open_mailer(settings)),
+            issuers={SANDBOX: SandboxIssuer()},
+        )
+
+
+@asynccontextmanager
+async def open_rail(settings: Settings, rail: Rail) -> AsyncIterator[RefundRail]:
+    """One configured account. Raises ValueError for what checked settings cannot lack."""
+    if rail.kind == "stripe":
+        if rail.api_key is None:
+            raise ValueError(f"rail {rail.name} has no key")
+        stripe = StripeRail(rail.name, rail.api_key.reveal(), base_url=rail.base_url, stripe_account=rail.account)
+        try:
+            yield stripe
+        finally:
+            await stripe.close()
+        return
+    dsn = rail.database_url or settings.sandbox_database_url
+    if dsn is None:
+        raise ValueError(f"rail {rail.name} has no database for its ledger")
+    pool = await open_sandbox(dsn.reveal())
+    try:
+        yield SandboxRail(rail.name, pool)
+    finally:
+        await pool.close()
+
+
+@asynccontextmanager
+async def open_mailer(settings: Settings) -> AsyncIterator[Mailer]:
+    if settings.smtp is None:
+        yield SandboxMailer(sender="sandbox@localhost.example")
+        return
+    smtp = settings.smtp
+    mailer = SmtpMailer(
+        host=smtp.host,
+        port=smtp.port,
+        sender=smtp.sender,
+        username=smtp.user,
+        password=smtp.password.reveal() if smtp.password else None,
+        tls="implicit" if smtp.tls == "tls" else smtp.tls,
+    )
+    try:
+        yield mailer
+    finally:
+        await mailer.aclose()
+
+
+@asynccontextmanager
+async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterator[Application]:
+    """Everything of one process, on a migrated database. Raises what the database raises when it is not there."""
+    if settings.database_url is None or settings.secret is None:
+        raise ValueError("a database and a secret are needed")
+    dsn, secret = settings.database_url.reveal(), settings.secret.reveal().encode()
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(await open_pool(dsn, size=settings.pool_size))
+        web = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+        signing = SigningKeys(SigningKeyStore(pool), Sealer(secret))
+        await signing.ensure()
+        access = Access(pool, KeyRing(signing), settings.public_url)
+        flow, crew, watch = FlowStore(pool), Crew(), Watch()
+        rules = rules_of(settings, vendors.kinds)
+        platforms = Platforms(PlatformStore(pool), Vault(secret, purpose="platform"), monotonic=time.monotonic)
+        vault, letters = Vault(secret, purpose="identity"), Letters()
+        identity = Identity(
+            store=IdentityStore(pool), platforms=platforms, verifier=Verifier(HttpJwks(web)), vault=vault, clock=lambda: datetime.now(UTC)
+        )
+        post = Post(pool, platforms=platforms, letters=letters, access=access, public_url=settings.public_url)
+        brakes = Brakes(pool)
+        codes = CodeLetters(store=IdentityStore(pool), platforms=platforms, vault=vault, letters=letters, mailer=vendors.mailer)
+        jobs = Jobs(pool, dsn, post=post, mailer=vendors.mailer, codes=codes, identity=identity)
+        operations = Operations(flow, rails=vendors.rails, mailer=vendors.mailer, issuers=vendors.issuers, letters=post, brakes=brakes)
+        resolution = Resolution(pool, flow, rules, operations)
+        domain: Mapping[str, object] = {
+            "cases": Cases(pool, flow, resolution, access, crew=crew, watch=watch),
+            "queue": Queue(pool, DeskStore(pool), rules, operations, resolution, crew=crew, watch=watch),
+            "orders": Orders(OrderStore(pool)),
+            "shows": Shows(ShowStore(pool)),
+            "identity": identity,
+            "platforms": platforms,
+            "signing_keys": signing,
+            "access": access,
+            "brakes": brakes,
+        }
+        yield Application(
+            http=_http(pool, domain, identity, VERSION),
+            pool=pool,
+            loop=Loop(flow, resolution, operations, jobs, crew=crew, watch=watch),
+            jobs=jobs,
+            crew=crew,
+            watch=watch,
+            operations=operations,
+            resolution=resolution,
+        )
+
+
+VERSION: Final = metadata.version("makegood")
+DOMAIN: Final = ("cases", "queue", "orders", "shows", "identity", "platforms", "signing_keys", "access", "brakes")
+ROUTES: Final = (CustomerIdentity, CaseRoutes, DeskRoutes, PlatformFeed, AccessRoutes, BrakeRoutes, WellKnown)
+FAILURES: Final = {**customer_identity.FAILURES, **desk.FAILURES, **platform_routes.FAILURES}
+
+
+def _http(pool: Pool, domain: Mapping[str, object], identity: Identity, version: str) -> Litestar:
+    keys = Keys(KeyStore(pool))
+    authenticator = Authenticator(
+        key=keys.caller_for, session=identity.caller_for_session, platform_token=identity.caller_for_platform_token
+    )
+    parts = Parts(
+        authenticator=authenticator,
+        readiness=DatabaseReadiness(pool),
+        client_address=ClientAddress(proxies=0),
+        domain=domain,
+        failures=FAILURES,
+    )
+    return build_app(parts, ROUTES, version=version)
+
+
+def contract_app() -> Litestar:
+    """The routes without anything behind them: what the contract is made from."""
+
+    async def nobody(*_: str) -> None:
+        return None
+
+    parts = Parts(
+        authenticator=Authenticator(key=nobody, session=nobody, platform_token=nobody),
+        readiness=_NeverReady(),
+        client_address=ClientAddress(proxies=0),
+        domain=dict.fromkeys(DOMAIN, object()),
+        failures=FAILURES,
+    )
+    return build_app(parts, ROUTES, version=VERSION)
+
+
+class _NeverReady:
+    async def missing(self) -> tuple[str, ...]:
+        return ("nothing is behind these routes",)

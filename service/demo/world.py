@@ -1,0 +1,173 @@
+"""Makes a platform and its orders over the public API, and the charges they were paid with in the sandbox: for the demo, tests and benches."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import httpx
+import msgspec
+
+from integrations.sandbox_books import Charge, SandboxBooks
+from service.keys import Keys
+from service.model import Money, new_id
+from service.platforms import PlatformSettings
+from service.store.keys import Change, KeyStore, PlatformStore
+from service.store.pool import Pool
+
+_CHANGE: Final = Change(actor="demo", why="made for the demo")
+
+STREAM, VENUE, MERCHANDISE = "stream", "venue", "merchandise"
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """One position to be bought."""
+
+    kind: str
+    name: str
+    price: int
+    holder: Mapping[str, str] | None = None
+
+
+class Bought(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as it was fed, with what a client needs to talk about it."""
+
+    ref: str
+    email: str
+    show: str
+    payments: tuple[str, ...]
+    """references at the processor"""
+
+
+class Desk(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of one platform's callers."""
+
+    slug: str
+    platform_id: UUID
+    platform: str
+    agent: str
+    lead: str
+
+
+async def make_platform(pool: Pool, slug: str, settings: Mapping[str, Any] | None = None) -> Desk:
+    """A platform with a key of its own, an agent and a lead; or new keys for the platform that is there."""
+    store, keys = PlatformStore(pool), Keys(KeyStore(pool))
+    # Through the struct and back: what is stored has every default in it.
+    document = msgspec.to_builtins(msgspec.convert({"name": slug.title(), "languages": ["en", "de"], **(settings or {})}, PlatformSettings))
+    await store.add(new_id(), slug, document, _CHANGE)
+    row = await store.by_slug(slug)
+    if row is None:
+        raise LookupError(slug)
+    shop = await keys.make_platform_key(row.id, name="shop", scopes=(), days=30, change=_CHANGE)
+    skills = ("support", "payments", "playback", "merchandise", "trust", "accessibility", "operations")
+    tokens = [
+        await keys.make_agent_key(row.id, name=name, role=role, skills=skills, scopes=(), days=30, change=_CHANGE)
+        for name, role in (("Mira", "agent"), ("Jonas", "lead"))
+    ]
+    return Desk(slug=slug, platform_id=row.id, platform=shop.token, agent=tokens[0].token, lead=tokens[1].token)
+
+
+class Shop:
+    """The platform's side: shows, incidents and orders through its own key, charges through the sandbox's books."""
+
+    def __init__(self, client: httpx.AsyncClient, desk: Desk, books: SandboxBooks, rail: str = "sandbox") -> None:
+        self._client = client
+        self._desk = desk
+        self._books = books
+        self._rail = rail
+
+    async def show(self, ref: str, *, starts_in: timedelta, minutes: int = 90, **more: Any) -> str:
+        starts = datetime.now(UTC).replace(microsecond=0) + starts_in
+        body = {
+            "version": _version(),
+            "name": {"en": ref.replace("-", " ").title()},
+            "zone": "Europe/Berlin",
+            "starts_at": _text(starts),
+            "ends_at": _text(starts + timedelta(minutes=minutes)),
+            "status": "scheduled",
+            **more,
+        }
+        await self._put(f"/v1/shows/{ref}", body)
+        return ref
+
+    async def incident(self, show: str, ref: str, since: datetime, until: datetime | None = None, kind: str = "stream_outage") -> None:
+        body = {"version": _version(), "kind": kind, "from": _text(since), "to": None if until is None else _text(until)}
+        await self._put(f"/v1/shows/{show}/incidents/{ref}", body)
+
+    async def order(self, show: str, items: Sequence[Item], **more: Any) -> Bought:
+        """A paid order; `charges` (default 1) says how often it was paid in full, `dispute` how the last payment stands."""
+        ref = more.pop("ref", None) or secrets.token_hex(4).upper()
+        email = more.pop("email", None) or f"fan-{ref.lower()}@example.org"
+        currency, charges, dispute = more.pop("currency", "EUR"), more.pop("charges", 1), more.pop("dispute", "none")
+        total = sum(item.price for item in items)
+        placed = datetime.now(UTC) - more.pop("age", timedelta(days=10))
+        payments = [
+            {
+                "ref": f"P{n + 1}",
+                "rail": self._rail,
+                "provider_ref": f"ch_{ref}_{n + 1}",
+                "status": "confirmed",
+                "amount": total,
+                "captured": total,
+                "method": "Visa ·· 4242",
+                "paid_at": _text(placed + timedelta(minutes=n)),
+                "created_at": _text(placed + timedelta(minutes=n)),
+                "dispute": dispute if n == charges - 1 else "none",
+            }
+            for n in range(charges)
+        ]
+        body = {
+            "version": _version(),
+            "status": "paid",
+            "currency": currency,
+            "total": total,
+            "buyer": {"name": "A. Fan", "email": email},
+            "placed_at": _text(placed),
+            "positions": [_position(n, item, show, issuer=more.get("issuer", "makegood")) for n, item in enumerate(items, 1)],
+            "fees": [],
+            "payments": payments,
+            **{name: value for name, value in more.items() if name != "issuer"},
+        }
+        await self._books.load_charges(
+            Charge(payment_ref=str(one["provider_ref"]), amount=Money(minor=total, currency=currency), disputed=one["dispute"] == "open")
+            for one in payments
+        )
+        await self._put(f"/v1/orders/{ref}", body)
+        return Bought(ref=ref, email=email, show=show, payments=tuple(str(one["provider_ref"]) for one in payments))
+
+    async def seen(self, ref: str) -> dict[str, Any]:
+        """The order as Makegood has it now."""
+        answer = await self._client.get(f"/v1/orders/{ref}", headers=bearer(self._desk.platform))
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    async def _put(self, path: str, body: Mapping[str, Any]) -> None:
+        answer = await self._client.put(path, json=body, headers=bearer(self._desk.platform))
+        if answer.is_error:
+            raise RuntimeError(f"{path}: {answer.status_code} {answer.text}")
+
+
+def bearer(token: str, key: str | None = None) -> dict[str, str]:
+    """Headers of a caller; with a key, of a request that creates."""
+    return {"Authorization": f"Bearer {token}"} | ({"Idempotency-Key": key} if key else {})
+
+
+def _position(number: int, item: Item, show: str, *, issuer: str) -> dict[str, Any]:
+    position: dict[str, Any] = {"ref": str(number), "kind": item.kind, "name": item.name, "price": item.price, "shows": []}
+    if item.holder is not None:
+        position["holder"] = dict(item.holder)
+    if item.kind in {STREAM, VENUE}:
+        position |= {"shows": [show], "pass": {"issuer": issuer, "barcode": secrets.token_hex(12), "status": "valid"}}
+    return position
+
+
+def _version() -> int:
+    return int(datetime.now(UTC).timestamp() * 1_000_000)
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")

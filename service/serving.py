@@ -1,0 +1,120 @@
+"""Runs processes: one that serves and works, one that only works, or several side by side; and stops them without losing anything."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
+
+import structlog
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from service.app import Application, Vendors, open_application, open_vendors
+from service.settings import Settings, overrides
+
+log: Final = structlog.get_logger()
+
+# A child that dies is started again after this; one that dies at once does not spin.
+RESTART_SECONDS: Final = 1.0
+# Longer than a process may take to finish what is under way (service.app.STOP_SECONDS_MAX and its streams).
+CHILD_STOP_SECONDS_MAX: Final = 30.0
+
+OpenVendors = Callable[[Settings], AbstractAsyncContextManager[Vendors]]
+
+
+@asynccontextmanager
+async def running(settings: Settings, *, vendors: OpenVendors = open_vendors, listen: tuple[str, int] | None) -> AsyncIterator[Application]:
+    """One process's application at work; over HTTP too where it listens. On leaving, what is under way is finished."""
+    stop = asyncio.Event()
+    async with vendors(settings) as outside, open_application(settings, outside) as application:
+        work = asyncio.create_task(application.work(stop))
+        server = None if listen is None else _server(application, listen)
+        serving = None if server is None else asyncio.create_task(server.serve())
+        try:
+            if listen is not None:
+                await _answers(*listen)
+            yield application
+        finally:
+            stop.set()
+            application.watch.close()
+            if server is not None and serving is not None:
+                server.stop()  # type: ignore[no-untyped-call]  # granian types the rest
+                await serving
+            await application.finish()
+            await work
+
+
+def _server(application: Application, listen: tuple[str, int]) -> Server:
+    host, port = listen
+    with warnings.catch_warnings():
+        return Server(
+            application.http, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False, backlog=2048, websockets=False
+        )
+
+
+async def _answers(host: str, port: int) -> None:
+    """Returns once the socket takes connections."""
+    for _ in range(200):
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection(host if host not in {"0.0.0.0", "::"} else "127.0.0.1", port)  # noqa: S104 - what was asked
+            writer.close()
+            await writer.wait_closed()
+            return
+        await asyncio.sleep(0.05)
+    raise TimeoutError(f"nothing answers at {host}:{port}")
+
+
+async def until_told(settings: Settings, *, listen: tuple[str, int] | None) -> None:
+    """Runs one process until SIGTERM or SIGINT."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    async with running(settings, listen=listen):
+        log.info("process_started", listen=None if listen is None else f"{listen[0]}:{listen[1]}")
+        await told.wait()
+        log.info("process_stopping")
+    log.info("process_stopped")
+
+
+def side_by_side(settings: Settings, arguments: Sequence[str]) -> None:
+    """Runs `makegood` with these arguments in as many processes as the settings say; they share the port. Returns when told to stop."""
+    environment = {**os.environ, **overrides(settings), "MAKEGOOD_PROCESSES": "1"}
+    told: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda got, _frame: told.append(got))
+    children = [_child(arguments, environment) for _ in range(settings.processes)]
+    while not told:
+        for index, child in enumerate(children):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=RESTART_SECONDS / len(children))
+                if not told:
+                    log.error("process_died", status=child.returncode)
+                    children[index] = _child(arguments, environment)
+    for child in children:
+        child.terminate()
+    for child in children:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(timeout=CHILD_STOP_SECONDS_MAX)
+
+
+def _child(arguments: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "service", *arguments], env=environment)  # noqa: S603 - our own program
+
+
+def first_free_port(host: str, start: int) -> int:
+    """The first port from `start` on which nobody listens. (Binding would not tell: the server shares ports with its own processes.)"""
+    for port in range(start, start + 200):
+        with socket.socket() as probe:
+            if probe.connect_ex((host, port)) != 0:
+                return port
+    raise OSError(f"no free port from {start} to {start + 199}")

@@ -1,0 +1,248 @@
+"""Writes the letters about passes and cases: what they say comes from the rows as they stand, and from the policy's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import UUID, uuid5
+
+import msgspec
+
+from service.access import Access
+from service.letters.model import (
+    CaseDenied,
+    CaseHandedOver,
+    CaseQuestion,
+    CaseReply,
+    CaseResolved,
+    CaseWaiting,
+    Letter,
+    MoneySent,
+    PassReplaced,
+    PassResent,
+    TicketShown,
+    Words,
+)
+from service.letters.render import OUR_WORDS, Letters, letter_name
+from service.letters.words import choose_language
+from service.model import Money, WireId, new_id, wire
+from service.platforms import Platform, Platforms
+from service.ports import Mail
+from service.post_words import answered_by, problem_said, refusal, sentence
+from service.shown import CaseShown, in_language, operation_status, show
+from service.store import access as access_store
+from service.store import cases, post
+from service.store.cases import CaseRecord
+from service.store.pool import Pool
+from service.store.post import Addressee, PassToSend, ToldBefore
+
+# Operations whose success a letter tells in a sentence of its own.
+_TOLD_ACTIONS: Final = ("resend_pass", "replace_pass", "reissue_access")
+
+
+class CaseMail(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail about a case, and what the case's timeline says of it: the letter's name and what it told, never an address."""
+
+    case: UUID
+    mail: Mail
+    told: Mapping[str, Any]
+
+
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
+    """What every sentence of one letter stands on."""
+
+    language: str
+    words: Words
+    name: str
+    show: str
+    zone: str
+    case_url: str
+
+
+class Post:
+    """`public_url` is where customers reach this installation, without a slash at the end."""
+
+    def __init__(self, pool: Pool, *, platforms: Platforms, letters: Letters, access: Access, public_url: str) -> None:
+        self._pool = pool
+        self._platforms = platforms
+        self._letters = letters
+        self._access = access
+        self._public_url = public_url.rstrip("/")
+
+    # ------------------------------------------------------------------------------------------------ passes
+
+    async def pass_letter(self, platform: UUID, operation: UUID) -> Mail | None:
+        """The pass as it is now, to its holder, else to the buyer. None: no address, or it admits nobody any more."""
+        row, sells = await post.pass_to_send(self._pool, platform, operation), await self._platforms.by_id(platform)
+        if row is None or sells is None:
+            return None
+        kind = PassReplaced if row.letter == "pass_replaced" else PassResent
+        letter = kind(
+            name=row.name or "",
+            show=in_language(row.show_name, _language(sells, row.locale)),
+            zone=row.zone,
+            case_url=self._case_url(row.case_id),
+            starts_at=row.starts_at,
+            tickets=(TicketShown(barcode=row.barcode, title=row.title, holder=row.holder or ""),),
+            link=await self._stream_link(platform, row) if row.kind == "stream" else "",
+        )
+        return self._mail(sells, letter, row.locale, to=row.address, key=operation)
+
+    async def _stream_link(self, platform: UUID, row: PassToSend) -> str:
+        """Where the stream opens: the show's, else the platform's setting `stream_url`, `https://live.example/{show}?access={token}`.
+
+        Where neither says so, or the pass is suspended, it is the page of the case, which shows the way in to whoever proves who they are.
+        """
+        if not row.stream_url:
+            return self._case_url(row.case_id)
+        issued = await access_store.issue(self._pool, platform, row.pass_id, row.show, new_id())
+        token = None if issued is None else await self._access.token(platform, issued.jti)
+        if token is None:
+            return self._case_url(row.case_id)
+        return row.stream_url.replace("{show}", quote(row.show, safe="")).replace("{token}", token.token)
+
+    # ------------------------------------------------------------------------------------------------- cases
+
+    async def case_letter(self, platform: UUID, case: UUID, version: int) -> CaseMail | None:
+        """What there is to tell about the case as it stands now; `version` is the case's when somebody saw that there is something.
+
+        None: a later letter has told it already, there is nothing to tell, or nobody to tell it to. The same version is the same mail.
+        """
+        whom, sells = await post.addressee(self._pool, platform, case), await self._platforms.by_id(platform)
+        if whom is None or sells is None:
+            return None
+        record = await cases.read(self._pool, platform, case, whom.address.lower())
+        before = await post.told_before(self._pool, platform, case)
+        if record is None or record.state == "joined" or record.id != case or before.version >= version:
+            return None
+        language = _language(sells, record.locale)
+        news = tuple(one for one in record.operations if one.id not in before.operations)
+        as_told = msgspec.structs.replace(record, locale=language, operations=news)
+        letter = self._letter(as_told, before, self._place(sells, whom, language), sells)
+        if letter is None:
+            return None
+        told = [one.id for one in news if operation_status(one) in {"sent", "done"}]
+        return CaseMail(
+            case=case,
+            mail=self._mail(sells, letter, record.locale, to=whom.address, key=uuid5(case, f"told {version}")),
+            told={"letter": letter_name(letter), "version": max(version, record.version), "operations": told},
+        )
+
+    def _letter(self, record: CaseRecord, before: ToldBefore, at: _Place, platform: Platform) -> Letter | None:
+        shown = show(record, "holder" if record.requester == "holder" else "buyer", ())
+        if shown.status == "resolved":
+            return _resolved(shown, record, before, at)
+        if shown.status == "denied":
+            return _denied(shown, at)
+        if record.owner == "queue" and record.due_at is not None:
+            hours, zone = platform.settings.desk_hours, platform.settings.zone
+            return CaseHandedOver(**_basics(at), known=_known(shown, at), answer_by=answered_by(record.due_at, hours, zone))
+        if shown.status == "waiting" and shown.wait is not None:
+            return CaseWaiting(**_basics(at), because=_because(shown, "wait"), until=shown.wait.until)
+        if shown.status == "asked" and shown.question is not None:
+            options = "".join(f"\n{one.text}" for one in shown.question.options)
+            return CaseQuestion(**_basics(at), question=shown.question.prompt + options)
+        return None
+
+    async def reply_letter(self, platform: UUID, message: UUID) -> CaseMail | None:
+        """An agent's reply. None: it was sent before, or there is nobody known to send it to (the case shows it all the same)."""
+        row = await post.reply_to_send(self._pool, platform, message)
+        if row is None or row.told:
+            return None
+        whom, sells = await post.addressee(self._pool, platform, row.case_id), await self._platforms.by_id(platform)
+        if whom is None or sells is None:
+            return None
+        at = self._place(sells, whom, _language(sells, whom.locale))
+        letter = CaseReply(**_basics(at), agent=row.author.partition(":")[2] or row.author, body=row.body)
+        mail = self._mail(sells, letter, whom.locale, to=whom.address, key=message)
+        return CaseMail(case=row.case_id, mail=mail, told={"letter": letter_name(letter), "message": message})
+
+    # ------------------------------------------------------------------------------------------------- parts
+
+    def _case_url(self, case: UUID) -> str:
+        """The case's page. It carries no token: whoever opens it proves who they are."""
+        return f"{self._public_url}/help/cases/{wire(WireId.CASE, case)}"
+
+    def _place(self, platform: Platform, whom: Addressee, language: str) -> _Place:
+        return _Place(
+            language=language,
+            words=platform.settings.look.words.get(language, OUR_WORDS[language]),
+            name=whom.name or "",
+            show=in_language(whom.show_name or {}, language) or platform.settings.name,
+            zone=whom.zone,
+            case_url=self._case_url(whom.case_id),
+        )
+
+    def _mail(self, platform: Platform, letter: Letter, locale: str, *, to: str, key: UUID) -> Mail:
+        rendered = self._letters.render(letter, platform.settings.look, locale)
+        return rendered.mail(to=to, message_key=key, sender=platform.settings.sender, reply_to=platform.settings.contacts.email)
+
+
+# -------------------------------------------------------------------------------------------------- what a letter says (pure)
+
+
+def _language(platform: Platform, locale: str) -> str:
+    """The language that the letter will be written in, so that the policy's texts in it are of the same."""
+    return choose_language(locale, platform.settings.look.languages, OUR_WORDS)
+
+
+def _basics(at: _Place) -> dict[str, Any]:
+    return {"name": at.name, "show": at.show, "zone": at.zone, "case_url": at.case_url}
+
+
+def _because(shown: CaseShown, *outcomes: str) -> str:
+    return "\n\n".join(one.because for one in shown.answers if one.outcome in outcomes and one.because)
+
+
+def _done(shown: CaseShown, at: _Place) -> tuple[str, ...]:
+    actions = dict.fromkeys(one.action for one in shown.operations if one.status == "done" and one.action in _TOLD_ACTIONS)
+    return tuple(sentence(at.language, action, at.words) for action in actions)
+
+
+def _resolved(shown: CaseShown, record: CaseRecord, before: ToldBefore, at: _Place) -> CaseResolved:
+    """A denial beside what was approved is explained with it. A holder hears nothing of money."""
+    money = [one for one in shown.operations if one.amount is not None and one.currency is not None and record.requester != "holder"]
+    sent = tuple(
+        MoneySent(amount=Money(minor=one.amount or 0, currency=one.currency or ""), to=one.to or "")
+        for one in money
+        if one.action == "refund" and one.status == "sent"
+    )
+    credit = tuple(
+        Money(minor=one.amount or 0, currency=one.currency or "")
+        for one in money
+        if one.action == "goodwill_credit" and one.status == "done"
+    )
+    if record.outcome == "already_done":
+        because = sentence(at.language, "already_done", at.words)
+    else:
+        because = _because(shown, "approve", "deny") or sentence(at.language, "by_people", at.words)
+    return CaseResolved(
+        **_basics(at),
+        because=because,
+        money_sent=sent,
+        credit=credit,
+        done=_done(shown, at),
+        ticket="ended" if sent and before.whole else "kept",
+    )
+
+
+def _denied(shown: CaseShown, at: _Place) -> CaseDenied:
+    changes = [one.would_change for one in shown.answers if one.outcome == "deny" and one.would_change]
+    return CaseDenied(
+        **_basics(at),
+        answer=refusal(at.language, shown.problem, at.words),
+        because=_because(shown, "deny") or sentence(at.language, "by_people", at.words),
+        would_change="\n\n".join(changes) or sentence(at.language, "would_change", at.words),
+    )
+
+
+def _known(shown: CaseShown, at: _Place) -> tuple[str, ...]:
+    """What the people who have it need not be told again."""
+    problem = problem_said(at.language, shown.problem, at.words)
+    known = [sentence(at.language, "problem", at.words, problem)] if problem else []
+    if shown.order:
+        known += [sentence(at.language, "order", at.words, shown.order), sentence(at.language, "proven", at.words)]
+    if any(one.kind == "customer" for one in shown.messages):
+        known.append(sentence(at.language, "written", at.words))
+    return (*known, *_done(shown, at))

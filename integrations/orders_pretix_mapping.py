@@ -71,6 +71,9 @@ class EventMapping(msgspec.Struct, frozen=True, kw_only=True):
     """by fee type: whether it is refundable"""
 
 
+RailAnswer = Annotated[str, msgspec.Meta(max_length=60, pattern=r"^([a-z][a-z0-9_]*|\?)$(?!\n)")]
+
+
 class _Item(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kind: Literal["stream", "venue", "merchandise", "other", "?"] = "?"
     shows: Annotated[tuple[feed.Ref, ...], msgspec.Meta(max_length=100)] | Literal["?"] = "?"
@@ -80,7 +83,7 @@ class PretixMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """The file as it is written. Items belong to their event, since pretix numbers them; providers and fee types mean the same in all."""
 
     items: dict[str, dict[int, _Item]] = {}
-    providers: dict[str, feed.Word | Literal["?"]] = {}
+    providers: dict[str, RailAnswer] = {}
     fees: dict[str, Literal["refundable", "kept", "?"]] = {}
 
     def missing(self, questions: EventQuestions) -> Sequence[str]:

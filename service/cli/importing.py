@@ -60,7 +60,12 @@ class Pretix(msgspec.Struct, frozen=True, kw_only=True):
 @click.option("--platform", required=True, metavar="SLUG", help="Whose orders these are.")
 @click.option("--mapping", type=_FILE, default=Path("pretix-mapping.yaml"), show_default=True, help="What items and providers are to us.")
 @click.option("--url", default="", help="The address of a running pretix, such as https://pretix.eu")
-@click.option("--token", default="", envvar="MAKEGOOD_PRETIX_TOKEN", help="An API token of a team that may view orders.")
+@click.option(
+    "--token",
+    default="",
+    envvar="PRETIX_TOKEN",
+    help="An API token that may view orders; better in PRETIX_TOKEN, which no list of processes shows.",
+)
 @click.option("--organizer", default="", help="The organizer's short form.")
 @click.option("--event", "events", multiple=True, help="An event's short form; may be given several times.")
 @click.option("--state", type=_FOLDER, default=Path(), help="Where to keep how far a live import has come.")

@@ -22,6 +22,7 @@ from integrations.sandbox_issuer import SandboxIssuer
 from integrations.sandbox_mail import SandboxMailer
 from policies import GUARDS_FILE, Packs, bundled_folder, load_guards, load_packs
 from service.access import Access, KeyRing
+from service.api import brakes as brake_routes
 from service.api import customer_identity, desk
 from service.api import platform as platform_routes
 from service.api.access import AccessRoutes
@@ -55,6 +56,7 @@ from service.resolution import Resolution
 from service.sealing import Vault
 from service.settings import Rail, Settings
 from service.shows import Shows
+from service.store.brakes import BrakeStore
 from service.store.desk import DeskStore
 from service.store.flow import FlowStore
 from service.store.identity import IdentityStore
@@ -187,7 +189,7 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
             store=IdentityStore(pool), platforms=platforms, verifier=Verifier(HttpJwks(web)), vault=vault, clock=lambda: datetime.now(UTC)
         )
         post = Post(pool, platforms=platforms, letters=letters, access=access, public_url=settings.public_url)
-        brakes = Brakes(pool)
+        brakes = Brakes(BrakeStore(pool), rails=vendors.rails)
         codes = CodeLetters(store=IdentityStore(pool), platforms=platforms, vault=vault, letters=letters, mailer=vendors.mailer)
         jobs = Jobs(pool, dsn, post=post, mailer=vendors.mailer, codes=codes, identity=identity)
         operations = Operations(flow, rails=vendors.rails, mailer=vendors.mailer, issuers=vendors.issuers, letters=post, brakes=brakes)
@@ -218,7 +220,7 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
 VERSION: Final = metadata.version("makegood")
 DOMAIN: Final = ("cases", "queue", "orders", "shows", "identity", "platforms", "signing_keys", "access", "brakes")
 ROUTES: Final = (CustomerIdentity, CaseRoutes, DeskRoutes, PlatformFeed, AccessRoutes, BrakeRoutes, WellKnown)
-FAILURES: Final = {**customer_identity.FAILURES, **desk.FAILURES, **platform_routes.FAILURES}
+FAILURES: Final = {**customer_identity.FAILURES, **desk.FAILURES, **platform_routes.FAILURES, **brake_routes.FAILURES}
 
 
 def _http(pool: Pool, domain: Mapping[str, object], identity: Identity, version: str) -> Litestar:

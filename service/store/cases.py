@@ -123,7 +123,8 @@ SELECT jsonb_build_object(
         'token_active', x.action = 'reissue_access' AND EXISTS (SELECT FROM access_token t WHERE t.platform_id = $1
             AND t.jti = (x.result->>'jti')::uuid AND t.state = 'active')) ORDER BY x.created_at, x.id)
         FROM operation x LEFT JOIN payment p ON p.platform_id = $1 AND p.id = x.payment_id
-        WHERE x.platform_id = $1 AND x.case_id = c.id), '[]'),
+        WHERE x.platform_id = $1 AND (x.case_id = c.id OR (c.outcome = 'already_done' AND x.order_id = c.order_id AND x.action IN
+            (SELECT jsonb_path_query(d.verdicts, '$[*].verdict.actions[*].action') #>> '{}') AND x.state NOT IN ('REFUSED', 'FAILED')))), '[]'),
     'messages', coalesce((SELECT jsonb_agg(jsonb_build_object('id', m.id, 'kind', m.kind, 'author', m.author, 'body', m.body,
         'created_at', m.created_at) ORDER BY m.created_at, m.id) FROM (SELECT * FROM message WHERE platform_id = $1 AND case_id = c.id
         ORDER BY created_at DESC LIMIT 200) m), '[]'),

@@ -63,11 +63,9 @@ async def make_platform(pool: Pool, slug: str, settings: Mapping[str, Any] | Non
         raise LookupError(slug)
     shop = await keys.make_platform_key(row.id, name="shop", scopes=(), days=30, change=_CHANGE)
     skills = ("support", "payments", "playback", "merchandise", "trust", "accessibility", "operations")
-    tokens = [
-        await keys.make_agent_key(row.id, name=name, role=role, skills=skills, scopes=(), days=30, change=_CHANGE)
-        for name, role in (("Mira", "agent"), ("Jonas", "lead"))
-    ]
-    return Desk(slug=slug, platform_id=row.id, platform=shop.token, agent=tokens[0].token, lead=tokens[1].token)
+    agent = await keys.make_agent_key(row.id, name="Mira", role="agent", skills=skills, scopes=(), days=30, change=_CHANGE)
+    lead = await keys.make_agent_key(row.id, name="Jonas", role="lead", skills=skills, scopes=(), days=30, change=_CHANGE)
+    return Desk(slug=slug, platform_id=row.id, platform=shop.token, agent=agent.token, lead=lead.token)
 
 
 class Shop:

@@ -68,12 +68,12 @@ class ReplyJob(msgspec.Struct, frozen=True, kw_only=True):
 class Jobs:
     """One a process: consumes the queue in the process's own event loop, over a connection of its own to `dsn`."""
 
-    def __init__(self, pool: Pool, dsn: str, *, post: Post, mailer: Mailer, code_letters: CodeLetters, identity: Identity) -> None:
+    def __init__(self, pool: Pool, dsn: str, *, post: Post, mailer: Mailer, codes: CodeLetters, identity: Identity) -> None:
         self._pool = pool
         self._dsn = dsn
         self._post = post
         self._mailer = mailer
-        self._code_letters = code_letters
+        self._codes = codes
         self._identity = identity
 
     async def tell_waiting(self, most: int) -> int:
@@ -129,7 +129,7 @@ class Jobs:
     async def send_code(self, payload: bytes, _tries: int) -> None:
         """Sends a one-time code; one that has run out ends by itself, and an address that is refused shows nobody's code."""
         try:
-            await self._code_letters.send_code(payload)
+            await self._codes.send_code(payload)
         except Declined as refused:
             log.info("code_refused", code=refused.code)
 

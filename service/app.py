@@ -191,7 +191,7 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
         post = Post(pool, platforms=platforms, letters=letters, access=access, public_url=settings.public_url)
         brakes = Brakes(BrakeStore(pool), rails=vendors.rails)
         codes = CodeLetters(store=IdentityStore(pool), platforms=platforms, vault=vault, letters=letters, mailer=vendors.mailer)
-        jobs = Jobs(pool, dsn, post=post, mailer=vendors.mailer, code_letters=codes, identity=identity)
+        jobs = Jobs(pool, dsn, post=post, mailer=vendors.mailer, codes=codes, identity=identity)
         operations = Operations(flow, rails=vendors.rails, mailer=vendors.mailer, issuers=vendors.issuers, letters=post, brakes=brakes)
         resolution = Resolution(pool, flow, rules, operations)
         domain: Mapping[str, object] = {

@@ -57,12 +57,12 @@ class BrakeRoutes(Controller):
         return BrakesShown(brakes=tuple(await brakes.list(caller.platform_id)))
 
     @put(
-        "/v1/brakes/{scope:str}/{ref:str}",
+        "/v1/brakes/{kind:str}/{ref:str}",
         opt={**_WRITE, **examples(request={"reason": "refunds look too high since 20:10"}, answer=_EXAMPLE)},
     )
     async def pause(
         self,
-        scope: FromPath[Scope],
+        kind: FromPath[Scope],
         ref: FromPath[Ref],
         data: JSONBody[Pause],
         caller: NamedDependency[Caller],
@@ -70,13 +70,13 @@ class BrakeRoutes(Controller):
     ) -> BrakesShown:
         """Pauses an action, a rail, a show (by its reference) or everything (`all/-`). The same again changes the reason."""
         _check_lead(caller)
-        await brakes.pause(caller, scope, ref, data.reason)
+        await brakes.pause(caller, kind, ref, data.reason)
         return BrakesShown(brakes=tuple(await brakes.list(caller.platform_id)))
 
-    @delete("/v1/brakes/{scope:str}/{ref:str}", opt=_WRITE)
+    @delete("/v1/brakes/{kind:str}/{ref:str}", opt=_WRITE)
     async def resume(
         self,
-        scope: FromPath[Scope],
+        kind: FromPath[Scope],
         ref: FromPath[Ref],
         caller: NamedDependency[Caller],
         brakes: NamedDependency[Brakes],
@@ -84,7 +84,7 @@ class BrakeRoutes(Controller):
     ) -> None:
         """Resumes: what was kept back goes at once, unless another brake holds it. What is not paused stays so."""
         _check_lead(caller)
-        await brakes.resume(caller, scope, ref, reason or "")
+        await brakes.resume(caller, kind, ref, reason or "")
 
 
 def _check_lead(caller: Caller) -> None:

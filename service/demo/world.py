@@ -1,4 +1,4 @@
-"""Makes a platform and its orders over the public API, and the charges they were paid with in the sandbox: for the demo, tests and benches."""
+"""Makes a platform and its orders over the public API, and their charges in the sandbox: for the demo, tests and benches."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ class ShowFeed(_Wire, frozen=True, kw_only=True):
     status: Literal["scheduled", "cancelled", "postponed"] = "scheduled"
     modes: dict[ActionKind, Mode] = {}
     """how far each action may go on this show; what is not named is as the platform has it"""
-    caps: ShowCaps = ShowCaps()
+    caps: ShowCaps = msgspec.field(default_factory=ShowCaps)
     parameters: Annotated[dict[Word, Annotated[dict[Word, Parameter], Meta(max_length=100)]], Meta(max_length=50)] = {}
     """parameters of policy packs that this show sets differently, by pack"""
     articles: dict[CustomerProblem, Article] = {}

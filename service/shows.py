@@ -24,7 +24,7 @@ class ShowSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """The column `settings` of a show."""
 
     modes: dict[ActionKind, Mode] = {}
-    caps: ShowCaps = ShowCaps()
+    caps: ShowCaps = msgspec.field(default_factory=ShowCaps)
     parameters: dict[str, dict[str, bool | int | float | str]] = {}
     articles: dict[Problem, Article] = {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
@@ -15,7 +15,7 @@ from litestar.params import JSONBody, PathParameter
 from service.api import bulk, problems
 from service.api.auth import opens_to
 from service.api.contract import examples
-from service.api.platform_examples import INCIDENT, ORDER, ORDER_SHOWN, SHOW, SHOW_SHOWN
+from service.api.platform_examples import BULK, BULK_SHOWN, INCIDENT, ORDER, ORDER_SHOWN, SHOW, SHOW_SHOWN
 from service.callers import Caller
 from service.feed import IncidentFeed, OrderFeed, ShowFeed
 from service.feed_rules import FeedInvalid
@@ -67,13 +67,9 @@ def _put_answers(container: type[Any]) -> dict[int, ResponseSpec]:
 class _BulkOperation(Operation):
     """The handler reads the stream itself, so the contract has to be told of the body."""
 
-    request_body: RequestBody | None = field(
-        default_factory=lambda: RequestBody(
-            required=True,
-            description="One `{ref, order}` a line.",
-            content={NDJSON: OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))},
-        )
-    )
+    def __post_init__(self) -> None:
+        content = {NDJSON: OpenAPIMediaType(schema=Schema(type=OpenAPIType.STRING))}
+        self.request_body = RequestBody(required=True, description="One `{ref, order}` a line.", content=content)
 
 
 class PlatformFeed(Controller):
@@ -100,7 +96,7 @@ class PlatformFeed(Controller):
         status_code=200,
         request_max_body_size=bulk.BULK_BYTES_MAX,
         operation_class=_BulkOperation,
-        opt=_WRITE,
+        opt={**_WRITE, **examples(request=BULK, answer=BULK_SHOWN)},
         responses={200: ResponseSpec(data_container=str, generate_examples=False, media_type=NDJSON, description="One result a line")},
     )
     async def put_orders(

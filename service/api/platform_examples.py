@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
+
 _NAME: Final = {"en": "Northern Lights Live", "de": "Nordlicht live"}
 
 SHOW: Final[dict[str, Any]] = {
@@ -136,3 +138,6 @@ ORDER_SHOWN: Final[dict[str, Any]] = {
         ],
     },
 }
+
+BULK: Final = msgspec.json.encode({"ref": "M0VLU", "order": ORDER}).decode() + "\n"
+BULK_SHOWN: Final = '{"line":1,"ref":"M0VLU","result":"created"}\n'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import httpx
@@ -45,7 +45,7 @@ def app_client(pool: Pool, callers: Mapping[str, Caller]) -> httpx.AsyncClient:
         domain={"orders": orders_of(pool), "shows": shows_of(pool)},
         failures=platform.FAILURES,
     )
-    app = build_app(parts, [platform.PlatformFeed], version="0")
+    app: Any = build_app(parts, [platform.PlatformFeed], version="0")
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test", headers={"Authorization": "Bearer mgk_shop"})
 
 

@@ -7,10 +7,16 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.api.platform import OrderPut, ShowPut
+from service.api.platform_examples import INCIDENT as INCIDENT_EXAMPLE
+from service.api.platform_examples import ORDER as ORDER_EXAMPLE
+from service.api.platform_examples import ORDER_SHOWN, SHOW_SHOWN
+from service.api.platform_examples import SHOW as SHOW_EXAMPLE
 from service.store.pool import Pool
 from tests.orders.loading import (
     INCIDENT,
@@ -151,8 +157,9 @@ async def test_documents_in_any_order_end_in_the_newest(pool: Pool, versions: li
 
 def document(base: dict[str, Any], version: int) -> dict[str, Any]:
     """The order at that version: another number of shirts each time."""
-    shirts = [{"ref": str(number), "kind": "merchandise", "name": "T-shirt", "price": 3000 + version} for number in range(version % 3)]
-    total = sum(shirt["price"] for shirt in shirts)
+    shirt = {"kind": "merchandise", "name": "T-shirt", "price": 3000 + version}
+    shirts = [{**shirt, "ref": str(number)} for number in range(version % 3)]
+    total = len(shirts) * (3000 + version)
     payments = [payment_body(amount=total, captured=total)]
     return {**base, "version": version, "positions": shirts, "fees": [], "total": total, "payments": payments}
 
@@ -199,3 +206,14 @@ async def test_what_was_never_told_of_is_not_found(client: httpx.AsyncClient, pa
 
 async def test_an_incident_on_a_show_nobody_knows_is_not_found(client: httpx.AsyncClient) -> None:
     assert (await client.put("/v1/shows/NEVER/incidents/one", json=INCIDENT)).status_code == 404
+
+
+async def test_the_contract_shows_examples_that_are_accepted(client: httpx.AsyncClient) -> None:
+    shows = [
+        await client.put("/v1/shows/nll26", json=SHOW_EXAMPLE),
+        await client.put("/v1/shows/nll26/incidents/one", json=INCIDENT_EXAMPLE),
+    ]
+    order = await client.put("/v1/orders/M0VLU", json=ORDER_EXAMPLE)
+    assert [answer.status_code for answer in (*shows, order)] == [201, 201, 201]
+    assert msgspec.convert(ORDER_SHOWN, OrderPut).order.ref == order.json()["order"]["ref"]
+    assert msgspec.convert(SHOW_SHOWN, ShowPut).show.minutes == shows[1].json()["show"]["minutes"]

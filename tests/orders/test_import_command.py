@@ -38,7 +38,7 @@ def run(database_url: str, *arguments: str | Path, token: str = "") -> Result:
 
 
 def test_all_orders_from_folders_and_again(database_url: str, slug: str) -> None:
-    arguments = (*FOLDERS, "--platform", slug, "--mapping", MAPPING)
+    arguments: tuple[str | Path, ...] = (*FOLDERS, "--platform", slug, "--mapping", MAPPING)
     first, second = run(database_url, *arguments), run(database_url, *arguments)
     assert (first.exit_code, first.stdout) == (0, "420 created\n")
     assert (second.exit_code, second.stdout) == (0, "420 unchanged\n")

@@ -1,0 +1,12 @@
+from __future__ import annotations
+
+import pytest
+
+from service.store.pool import Pool
+from tests.post.world import World
+
+
+@pytest.fixture
+async def world(fresh_pool: Pool, fresh_database_url: str) -> World:
+    """A database of its own for each test: sweeps and claims are the whole installation's."""
+    return await World.opens(fresh_pool, fresh_database_url)

@@ -1,0 +1,146 @@
+"""Letters about cases say what happened, what it means and what is next, to the person it concerns."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from service.model import Problem, WireId, wire
+from service.platforms import DeskHours
+from service.post_words import answered_by
+from service.store.pool import Pool
+from tests.post.world import NOW, PUBLIC_URL, World, said
+
+VENUE = {"kind": "venue", "price": 4500}
+
+
+async def test_a_customer_who_waits_for_an_outage_hears_that_nothing_need_be_done(world: World) -> None:
+    show = await world.show("live")
+    await world.incident(show, version=1, until=None)
+    case = await world.case(Problem.STREAM_OUTAGE, show, await world.order(show))
+    text = said(await world.letter(case))
+    assert "We are on it: Northern Lights" in text
+    assert "You need do nothing. You hear from us by" in text
+    assert f"{PUBLIC_URL}/help/cases/{wire(WireId.CASE, case)}" in text
+
+
+async def test_when_the_outage_ends_the_letter_says_what_was_sent_back_and_where(world: World) -> None:
+    show = await world.show("live")
+    await world.incident(show, version=1, until=None)
+    order = await world.order(show)
+    case = await world.case(Problem.STREAM_OUTAGE, show, order)
+    await world.incident(show, version=2, until=NOW - timedelta(minutes=25))
+    await world.settle()
+    mail = await world.letter(case)
+    assert mail is not None
+    assert mail.to == f"mira-{order.lower()}@example.org"
+    assert (mail.sender, mail.reply_to) == ("tickets@moonlight.example", "help@moonlight.example")
+    assert "€6.94 sent back: Northern Lights" in said(mail)
+    assert "€6.94 sent back to Visa ·· 4242. Banks take 5 to 10 days to show it." in said(mail)
+    assert "no longer admits" not in said(mail)
+
+
+async def test_a_full_refund_says_that_the_ticket_admits_nobody_any_more(world: World) -> None:
+    show = await world.show("off", starts_in=timedelta(days=2), status="cancelled")
+    case = await world.case(Problem.SHOW_CANCELLED, show, await world.order(show, positions=(VENUE,)))
+    text = said(await world.letter(case))
+    assert "€45.00 sent back to Visa ·· 4242" in text
+    assert "no longer admits anyone" in text
+
+
+async def test_a_letter_is_in_the_customers_language_from_greeting_to_reason(world: World) -> None:
+    show = await world.show("off", starts_in=timedelta(days=2), status="cancelled")
+    case = await world.case(Problem.SHOW_CANCELLED, show, await world.order(show), locale="de-AT")
+    mail = await world.letter(case)
+    assert mail is not None
+    assert mail.language == "de"
+    assert "Guten Tag Mira" in said(mail)
+    assert "abgesagt" in said(mail)
+
+
+async def test_a_denial_has_its_four_parts(world: World) -> None:
+    show = await world.show("next", starts_in=timedelta(days=2))
+    case = await world.case(Problem.WANTS_REFUND, show, await world.order(show))
+    assert await world.value("SELECT state FROM cases WHERE id = $1", case) == "denied"
+    text = said(await world.letter(case))
+    assert "We do not send money back for this. Why:" in text
+    assert "What would change it:" in text
+    assert "Ask a person to look again" in text
+
+
+async def test_a_hand_over_says_who_has_it_what_they_know_and_by_when(world: World) -> None:
+    show = await world.show("live")
+    order = await world.order(show, positions=({}, {"kind": "merchandise", "name": "T-shirt"}))
+    case = await world.case(Problem.MERCH_WRONG, show, order, message="It is blue, and I ordered red.")
+    text = said(await world.letter(case))
+    assert "Our team has this now, and answers by" in text
+    assert "What went wrong: what arrived is not what you ordered." in text
+    assert f"Your order: {order}." in text
+    assert "What you wrote to us." in text
+    assert "It is blue" not in text
+
+
+async def test_a_question_is_asked_with_what_there_is_to_choose(world: World) -> None:
+    show = await world.show("live")
+    case = await world.case(Problem.PASS_LOST, show, await world.order(show, positions=({}, {})))
+    text = said(await world.letter(case))
+    assert "One question about Northern Lights" in text
+    assert "Seat 1" in text
+    assert "Seat 2" in text
+
+
+async def test_a_holder_gets_their_own_letter_and_hears_nothing_of_money(world: World) -> None:
+    show = await world.show("off", starts_in=timedelta(days=2), status="cancelled")
+    order = await world.order(show, positions=({"holder": {"name": "Ada", "email": "ada@example.org"}}, {}))
+    case = await world.case(Problem.SHOW_CANCELLED, show, order, caller=world.customer("ada@example.org"))
+    mail = await world.letter(case)
+    assert mail is not None
+    assert mail.to == "ada@example.org"
+    assert "Hello Ada" in said(mail)
+    assert "€" not in said(mail)
+    assert "25.00" not in said(mail)
+
+
+async def test_nobody_is_written_to_while_it_is_not_known_whose_order_it_is(world: World) -> None:
+    show = await world.show("live")
+    case = await world.case(Problem.LINK_DEAD, show, await world.order(show), caller=world.customer("stranger@example.org"))
+    assert await world.letter(case) is None
+
+
+async def test_the_same_news_is_the_same_mail_and_later_news_another(world: World) -> None:
+    show = await world.show("next", starts_in=timedelta(days=2))
+    case = await world.case(Problem.WANTS_REFUND, show, await world.order(show))
+    once, again, later = [await world.post.case_letter(world.id, case, version) for version in (7, 7, 8)]
+    assert once is not None
+    assert again is not None
+    assert later is not None
+    assert once.mail.message_key == again.mail.message_key != later.mail.message_key
+
+
+@pytest.mark.parametrize(
+    ("due", "answer"),
+    [
+        ("2026-11-23T10:00", "2026-11-23T10:00"),
+        ("2026-11-23T22:00", "2026-11-24T10:00"),
+        ("2026-11-27T22:00", "2026-11-30T10:00"),
+        ("2026-11-23T05:00", "2026-11-23T10:00"),
+    ],
+)
+def test_an_answer_is_promised_for_when_somebody_is_at_the_desk(due: str, answer: str) -> None:
+    """Monday to Friday, 9 to 18 o'clock; an hour after opening."""
+    hours = DeskHours(days=("mon", "tue", "wed", "thu", "fri"), opens="09:00", closes="18:00")
+    assert answered_by(datetime.fromisoformat(due).replace(tzinfo=UTC), hours, "UTC") == datetime.fromisoformat(answer).replace(tzinfo=UTC)
+
+
+async def test_money_of_an_earlier_letter_is_not_told_again(world: World, fresh_pool: Pool) -> None:
+    show = await world.show("off", starts_in=timedelta(days=2), status="cancelled")
+    case = await world.case(Problem.SHOW_CANCELLED, show, await world.order(show, positions=(VENUE,)))
+    await fresh_pool.execute("UPDATE cases SET tell = true WHERE id = $1", case)
+    first = await world.post.case_letter(world.id, case, 1)
+    assert first is not None
+    await fresh_pool.execute("SELECT mail_noted($1, $2, 'customer_told', $3)", world.id, case, first.told)
+    assert await world.post.case_letter(world.id, case, 1) is None
+    after = await world.post.case_letter(world.id, case, int(first.told["version"]) + 1)
+    assert after is not None
+    assert "€45.00" not in said(after.mail)

@@ -108,7 +108,7 @@ class Jobs:
     def _register(self, queue: PgQueuer) -> None:
         for name, work in (("tell_customer", self.tell_customer), ("send_reply", self.send_reply), ("send_code", self.send_code)):
             queue.entrypoint(name, on_failure="hold", accepts_context=False)(partial(_guarded, name, work))
-        queue.schedule("forget_old", _FORGET_CRON, accepts_context=False)(self._forget)
+        queue.schedule("forget_old", _FORGET_CRON, accepts_context=False)(partial(_on_schedule, self.forget_old))
 
     # -------------------------------------------------------------------------------------------------- work
 
@@ -148,7 +148,8 @@ class Jobs:
         await jobs.note_mail(self._pool, platform, letter.case, kind, data)
         log.info(kind, case_id=letter.case.hex, letter=letter.told["letter"])
 
-    async def _forget(self, _schedule: Schedule) -> None:
+    async def forget_old(self) -> None:
+        """One pass of the clean-up of every platform: keys of requests, sessions, codes, counts, and what the queue says of old jobs."""
         await self._identity.forget_old()
         await idempotency.forget_old(self._pool)
         await jobs.forget_old(self._pool)
@@ -168,6 +169,10 @@ async def _guarded(name: str, work: Callable[[bytes, int], Awaitable[None]], job
         if job.attempts >= _MISTAKE_TRIES_MAX:
             raise JobFailed(_kind(error)) from None
         raise RetryRequested(delay=timedelta(seconds=retry_seconds(job.attempts)), reason=_kind(error)) from None
+
+
+async def _on_schedule(work: Callable[[], Awaitable[None]], _schedule: Schedule) -> None:
+    await work()
 
 
 def retry_seconds(tries: int) -> float:

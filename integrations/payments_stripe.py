@@ -12,7 +12,7 @@ import msgspec
 import stripe
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from integrations.payments_stripe_amounts import from_stripe, to_stripe
+from integrations.payments_stripe_amounts import from_stripe, step, to_stripe
 from integrations.payments_stripe_errors import failure_of
 from integrations.payments_stripe_http import QuietHttpx
 from service.ports import Declined, OutcomeUnknown, PaymentSeen, RefundRequest, RefundSeen, Unavailable
@@ -116,6 +116,9 @@ class StripeRail:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close_async()
+
+    def step(self, currency: str) -> int:
+        return step(currency)
 
     async def refund(self, request: RefundRequest, *, key: str) -> RefundSeen:
         """Send the refund once, under our key."""

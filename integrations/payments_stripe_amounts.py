@@ -57,3 +57,13 @@ def _rescaled(value: int, decimals: int, wanted: int) -> int | None:
         return int(value * 10 ** (wanted - decimals))
     whole, rest = divmod(value, 10 ** (decimals - wanted))
     return None if rest else int(whole)
+
+
+def step(currency: str) -> int:
+    """The smallest amount Stripe can express, in ISO minor units: 10 fils of a dinar, 1 cent of a euro, 100 of a Malagasy ariary."""
+    ours, theirs = exponent(currency), stripe_exponent(currency)
+    if currency in _THREE_DECIMAL:
+        return 10
+    if currency in _WHOLE_UNITS_WRITTEN_WITH_TWO_ZEROS:
+        theirs = 0
+    return int(10 ** max(0, ours - theirs))

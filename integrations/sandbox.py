@@ -93,6 +93,10 @@ class SandboxRail:
         self._pool = pool
         self._call_seconds_max = call_seconds_max
 
+    def step(self, currency: str) -> int:
+        del currency
+        return 1
+
     async def refund(self, request: RefundRequest, *, key: str) -> RefundSeen:
         """Carry the refund out, or do to it what the script says. One statement, committed when this returns or raises."""
         arguments = (

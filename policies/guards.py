@@ -31,7 +31,6 @@ class Role(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     refund_max: Limits
     goodwill_max: Limits
-    passes_per_hour_max: Count
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,8 +39,6 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     questions_per_case_max: Count
     answer_within_seconds: Seconds
     wait_seconds_max: Seconds
-    waits_per_case_max: Count
-    handoffs_per_case_max: Count
     first_look_within_seconds: dict[str, Seconds]
 
 
@@ -50,8 +47,6 @@ class Guards(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     auto_refund_max: Limits
     second_person_over: Limits
-    payout_unreachable_max: Minor
-    failover_after_seconds: Seconds
     caps: Caps
     roles: dict[str, Role]
     patience: Patience

@@ -59,6 +59,7 @@ from service.shows import Shows
 from service.store.brakes import BrakeStore
 from service.store.desk import DeskStore
 from service.store.flow import FlowStore
+from service.store.hints import Hints
 from service.store.identity import IdentityStore
 from service.store.keys import KeyStore, PlatformStore, SigningKeyStore
 from service.store.orders import OrderStore
@@ -89,16 +90,18 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     pool: Pool
     loop: Loop
     jobs: Jobs
+    hints: Hints
     crew: Crew
     watch: Watch
     operations: Operations
     resolution: Resolution
 
     async def work(self, stop: asyncio.Event) -> None:
-        """The claim loop and the jobs, until told to stop."""
+        """The claim loop, the jobs and the hints of other processes, until told to stop."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.loop.run(stop))
             group.create_task(self.jobs.run(stop))
+            group.create_task(self.hints.listen(self.watch.changed, stop))
 
     async def finish(self) -> None:
         """Ends streams and waits for what is under way, so that nothing is left unknown."""
@@ -106,13 +109,17 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         await self.crew.close(STOP_SECONDS_MAX)
 
 
-def rules_of(settings: Settings, kinds: Mapping[str, str]) -> Rules:
+def rules_of(settings: Settings, kinds: Mapping[str, str], rails: Mapping[str, RefundRail]) -> Rules:
     """The packs and guards of this installation. Raises PackError, GuardsError."""
     folder = settings.policies or bundled_folder()
     packs: Packs = load_packs(folder, settings.languages)
     guards = folder / GUARDS_FILE
     text = (guards if guards.exists() else bundled_folder() / GUARDS_FILE).read_text(encoding="utf-8")
-    return Rules(packs=packs, guards=load_guards(text), rails=kinds)
+
+    def step(rail: str, currency: str) -> int:
+        return rails[rail].step(currency) if rail in rails else 1
+
+    return Rules(packs=packs, guards=load_guards(text), rails=kinds, step=step)
 
 
 @asynccontextmanager
@@ -181,8 +188,9 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
         signing = SigningKeys(SigningKeyStore(pool), Sealer(secret))
         await signing.ensure()
         access = Access(pool, KeyRing(signing), settings.public_url)
-        flow, crew, watch = FlowStore(pool), Crew(), Watch()
-        rules = rules_of(settings, vendors.kinds)
+        hints = Hints(pool, dsn)
+        flow, crew, watch = FlowStore(pool), Crew(), Watch(hints.send)
+        rules = rules_of(settings, vendors.kinds, vendors.rails)
         platforms = Platforms(PlatformStore(pool), Vault(secret, purpose="platform"), monotonic=time.monotonic)
         vault, letters = Vault(secret, purpose="identity"), Letters()
         identity = Identity(
@@ -210,6 +218,7 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
             pool=pool,
             loop=Loop(flow, resolution, operations, jobs, crew=crew, watch=watch),
             jobs=jobs,
+            hints=hints,
             crew=crew,
             watch=watch,
             operations=operations,

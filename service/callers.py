@@ -13,8 +13,8 @@ from service.model import IdentityLevel
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """One authenticated caller of one platform. `kind` decides which routes are open, `scopes` narrow a key further.
 
-    `platform`: the platform's own key. `agent`: a person at the desk. `machine`: an agent that is a program. `customer`: a session of ours or
-    the platform's JWT; `nobody` never reaches a handler that asks for a Caller.
+    `platform`: the platform's own key. `agent`: a person at the desk. `machine`: a program as
+    agent. `customer`: a session of ours or the platform's JWT; `nobody` never reaches a handler that asks for a Caller.
     """
 
     kind: Literal["platform", "agent", "machine", "customer"]

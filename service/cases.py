@@ -139,7 +139,7 @@ class Cases:
         )
         if answer["status"] == "said":
             target = UUID(answer["case"])
-            self._watch.changed(target)
+            await self._watch.tell(target)
             await self._resume(caller.platform_id, target, wait_seconds)
         return str(answer["status"])
 
@@ -164,7 +164,7 @@ class Cases:
             if epoch is not None:
                 await self._resolution.resolve(platform, case, epoch)
         finally:
-            self._watch.changed(case)
+            await self._watch.tell(case)
 
 
 def _for_customer(entries: Sequence[TimelineEntry]) -> list[TimelineEntry]:

@@ -42,7 +42,7 @@ class ActionRefused(Exception):  # noqa: N818 - says what happened
 
 def action_document(rules: Rules, caller: Caller, view: View, action: AgentAction) -> dict[str, Any]:
     """The action as case_act takes it. Raises ActionRefused."""
-    refunds = [_refund(view, action)] if action.action == "refund" else []
+    refunds = [_refund(rules, caller, view, action)] if action.action == "refund" else []
     passes = [] if refunds else [_pass(view, action)]
     return {
         "decision": new_id(),
@@ -70,9 +70,14 @@ def _pass(view: View, action: AgentAction) -> Any:
     raise ActionRefused("/pass_id", "is no valid ticket of this order")
 
 
-def _refund(view: View, action: AgentAction) -> dict[str, Any]:
+def _refund(rules: Rules, caller: Caller, view: View, action: AgentAction) -> dict[str, Any]:
     if action.amount is None or action.cause is None:
         raise ActionRefused("/amount" if action.amount is None else "/cause", "is needed for a refund")
+    if action.cause == "goodwill":
+        role = rules.guards.roles.get(caller.role)
+        most = limit(role.goodwill_max, view.order.currency) if role and view.order else 0
+        if action.amount > most:
+            raise ActionRefused("/amount", f"is at most {most} as goodwill, for your role")
     line, payment = _target(view, action)
     return {"harm": new_id(), "line": line, "payment": payment, "cause": _cause(view, action), "award": action.amount}
 

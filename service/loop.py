@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import Final, Protocol
-from uuid import UUID
 
 import structlog
 
@@ -70,11 +69,8 @@ class Loop:
 
     async def _advance(self, one: ClaimedOperation) -> None:
         await self._operations.advance(one.platform, one.id, one.epoch, rail=one.rail, state=one.state)
-        self._changed(one.case)
+        await self._watch.tell(one.case)
 
     async def _resolve(self, one: ClaimedCase) -> None:
         await self._resolution.resolve(one.platform, one.id, one.epoch)
-        self._changed(one.id)
-
-    def _changed(self, case: UUID) -> None:
-        self._watch.changed(case)
+        await self._watch.tell(one.id)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, cast
 from uuid import UUID
@@ -45,6 +46,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     guards: Guards
     rails: Mapping[str, str]
     """name of a rail -> its kind (`stripe`, `sandbox`)"""
+    step: Callable[[str, str], int] = lambda _rail, _currency: 1
+    """the smallest amount that a rail can pay in a currency, and its multiples (rail, ISO code -> minor units)"""
 
 
 class Parked(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,10 +92,10 @@ def plan(rules: Rules, view: View, asked: Asked, parked: Parked | None) -> Plan:
     if _must_name_one(view, asked, judged):
         return _only(judged, _ask_next(rules, "passes"), "ask")
     approved = [one for one in judged if one.verdict.outcome == "approve"]
-    rest = _rest(rules, view, judged, parked)
+    rest = _rest(rules, view, asked, judged, parked)
     if not approved:
         return _only(judged, rest, str(rest.get("outcome", "deny")))
-    refunds = _refunds(approved)
+    refunds = _refunds(rules, view, approved)
     mode_guards = _modes(rules, view, approved)
     if "watch" in mode_guards:
         return _only(judged, _queue_next(rules, "support", 2), "escalate", guards=("watch",))
@@ -147,7 +150,7 @@ def _only(judged: Sequence[Judged], following: Mapping[str, Any], outcome: str, 
     )
 
 
-def _rest(rules: Rules, view: View, judged: Sequence[Judged], parked: Parked | None) -> Mapping[str, Any]:
+def _rest(rules: Rules, view: View, asked: Asked, judged: Sequence[Judged], parked: Parked | None) -> Mapping[str, Any]:
     by_outcome: dict[str, list[Judged]] = {}
     for one in judged:
         by_outcome.setdefault(one.verdict.outcome, []).append(one)
@@ -155,8 +158,10 @@ def _rest(rules: Rules, view: View, judged: Sequence[Judged], parked: Parked | N
         first = min(escalated, key=lambda one: one.verdict.escalate.priority if one.verdict.escalate else 3)
         to = first.verdict.escalate
         return _queue_next(rules, to.skill if to else "support", to.priority if to else 3)
-    if asked := by_outcome.get("ask"):
-        question = asked[0].verdict.ask
+    if asking := by_outcome.get("ask"):
+        if len(asked.answers) >= rules.guards.patience.questions_per_case_max:
+            return _queue_next(rules, "support", 2)
+        question = asking[0].verdict.ask
         return _ask_next(rules, question.fact if question else "answer")
     if waiting := by_outcome.get("wait"):
         return _wait_next(rules, view, waiting[0], parked)
@@ -214,10 +219,12 @@ def _actions(approved: Sequence[Judged]) -> list[tuple[Subject, PlannedAction]]:
     return [(one.subject, action) for one in approved for action in one.verdict.actions]
 
 
-def _refunds(approved: Sequence[Judged]) -> tuple[Mapping[str, Any], ...]:
+def _refunds(rules: Rules, view: View, approved: Sequence[Judged]) -> tuple[Mapping[str, Any], ...]:
     found = []
+    step = _step(rules, view)
     for subject, action in _actions(approved):
-        if action.action != "refund" or action.amount is None:
+        amount = (action.amount or 0) // step * step
+        if action.action != "refund" or amount == 0:
             continue
         cause = f"incident:{subject.incident.ref}" if action.cause == "incident" and subject.incident else action.cause
         of_payment = subject.payment is not None
@@ -227,10 +234,19 @@ def _refunds(approved: Sequence[Judged]) -> tuple[Mapping[str, Any], ...]:
                 "line": None if of_payment or subject.line is None else subject.line.id,
                 "payment": subject.payment.id if subject.payment else None,
                 "cause": cause,
-                "award": action.amount,
+                "award": amount,
             }
         )
     return tuple(found)
+
+
+def _step(rules: Rules, view: View) -> int:
+    """Amounts are rounded down to what all rails of the order can pay: a dinar has a thousand fils, cards carry a hundred."""
+    order = view.order
+    if order is None:
+        return 1
+    used = {one.rail for one in order.payments if one.rail is not None and one.status == "confirmed"}
+    return math.lcm(*(rules.step(rail, order.currency) for rail in used)) if used else 1
 
 
 def _pass_actions(view: View, asked: Asked, approved: Sequence[Judged]) -> tuple[Mapping[str, Any], ...]:

@@ -91,6 +91,9 @@ class RefundRail(Protocol):
     key_lifetime_seconds: int
     """how long after the first sending the same key is safe to send again"""
 
+    def step(self, currency: str) -> int:
+        """The smallest amount it can pay in that currency, in ISO minor units; every amount has to be a multiple."""
+
     async def refund(self, request: RefundRequest, *, key: str) -> RefundSeen:
         """Send once. Raises Declined, Unavailable, OutcomeUnknown; never retries by itself."""
 

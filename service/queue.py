@@ -64,12 +64,12 @@ class Queue:
     async def note(self, caller: Caller, case: UUID, body: str) -> None:
         """For the desk's eyes; it never leaves."""
         await self._store.note(caller, case, new_id(), body, CLAIM_SECONDS)
-        self._watch.changed(case)
+        await self._watch.tell(case)
 
     async def reply(self, caller: Caller, case: UUID, body: str) -> None:
         """Reaches the customer in the case and by mail."""
         await self._store.reply(caller, case, new_id(), body, CLAIM_SECONDS)
-        self._watch.changed(case)
+        await self._watch.tell(case)
 
     async def give_back(self, caller: Caller, case: UUID, skill: str | None, reason: str) -> bool:
         """Back to the queue, to another skill if named. False: this agent does not hold it."""
@@ -87,7 +87,7 @@ class Queue:
 
     async def _leave(self, caller: Caller, case: UUID, kind: str, following: Mapping[str, Any], reason: str) -> bool:
         left = await self._store.leave(caller, case, kind, following, {"reason": reason})
-        self._watch.changed(case)
+        await self._watch.tell(case)
         return left
 
     # ------------------------------------------------------------------------------------------------ actions
@@ -105,7 +105,7 @@ class Queue:
         document = action_document(self._rules, caller, view, action)
         document |= {"platform": caller.platform_id, "case": case, "order": row.order, "key_seconds": self._operations.key_seconds()}
         answer = await self._store.act(document)
-        self._watch.changed(case)
+        await self._watch.tell(case)
         if answer["status"] == "stored" and answer["operations"]:
             await self._carry_on(caller.platform_id, answer["operations"])
         return Acted(status=answer["status"])
@@ -128,7 +128,7 @@ class Queue:
         answer = await self._store.approve(caller, operation, reason, needed, caps_of(self._rules, view))
         if answer["status"] == "released":
             await self._carry_out(caller.platform_id, operation)
-        self._watch.changed(row.case)
+        await self._watch.tell(row.case)
         return msgspec.convert(answer, Approved, strict=False)
 
     async def _carry_out(self, platform: UUID, operation: UUID) -> None:

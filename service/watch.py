@@ -12,9 +12,10 @@ LOOK_SECONDS: Final = 2.0
 
 
 class Watch:
-    """One a process. `changed()` is called after a commit; `wait()` returns at a change, at shutdown, or when it is time to look."""
+    """One a process. `tell()` is called after a commit; `wait()` returns at a change, at shutdown, or when it is time to look."""
 
-    def __init__(self) -> None:
+    def __init__(self, send: Callable[[UUID], Awaitable[None]]) -> None:
+        self._send = send
         self._waiting: dict[UUID, set[asyncio.Event]] = {}
         self._closing = asyncio.Event()
 
@@ -29,7 +30,13 @@ class Watch:
             for event in events:
                 event.set()
 
+    async def tell(self, case: UUID) -> None:
+        """Wakes who waits for the case, here and in other processes."""
+        self.changed(case)
+        await self._send(case)
+
     def changed(self, case: UUID) -> None:
+        """Wakes who waits for the case in this process."""
         for event in self._waiting.get(case, ()):
             event.set()
 

@@ -158,7 +158,7 @@ async def _mailer(settings: Settings) -> AsyncIterator[Mailer]:
 def _policies(settings: Settings) -> str:
     from service.app import rules_of  # noqa: PLC0415
 
-    rules = rules_of(settings, {})
+    rules = rules_of(settings, {}, {})
     packs = rules.packs.by_name.values()
     return f"{len(packs)} packs with {sum(len(pack.rules) for pack in packs)} rules, and the guards"
 

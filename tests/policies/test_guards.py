@@ -15,13 +15,13 @@ def test_a_currency_nobody_thought_about_is_decided_by_people() -> None:
     ("old", "new", "message"),
     [
         ("auto_refund_max:", "auto_refund:", "auto_refund"),
-        ("payout_unreachable_max: 0\n", "", "missing required field `payout_unreachable_max`"),
-        ("payout_unreachable_max: 0", "payout_unreachable_max: -1", ">= 0.*payout_unreachable_max"),
-        ("payout_unreachable_max: 0", "payout_unreachable_max: true", "got `bool`"),
+        ("questions_per_case_max: 4\n", "", "missing required field `questions_per_case_max`"),
+        ("questions_per_case_max: 4", "questions_per_case_max: -1", ">= 0.*questions_per_case_max"),
+        ("questions_per_case_max: 4", "questions_per_case_max: true", "got `bool`"),
         ("second_person_over: { EUR: 30000", "second_person_over: { EUR: 300.00", r"second_person_over"),
         ("second_person_over: { EUR: 30000", "second_person_over: { eur: 30000", "second_person_over"),
-        ("passes_per_hour_max: 60", "passes_per_hour_max: 60\n    tea: 1", "unknown field `tea`"),
-        ("waits_per_case_max: 10", "waits_per_case_max: 10\n  waits_per_case_max: 11", "stands twice"),
+        ("questions_per_case_max: 4", "questions_per_case_max: 4\n  tea: 1", "unknown field `tea`"),
+        ("questions_per_case_max: 4", "questions_per_case_max: 4\n  questions_per_case_max: 5", "stands twice"),
     ],
 )
 def test_a_mistake_in_the_guards_is_named(old: str, new: str, message: str) -> None:

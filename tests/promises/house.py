@@ -1,0 +1,387 @@
+"""What the promises are tried on: installations of one process or several, each with databases of its own, and the sums that must hold."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any, Final, TypeVar
+from uuid import UUID, uuid4
+
+import httpx
+import msgspec
+
+from integrations.sandbox import open_sandbox
+from integrations.sandbox_books import SandboxBooks
+from integrations.sandbox_issuer import SandboxIssuer
+from service import serving
+from service.app import SANDBOX, Application, Vendors, open_vendors
+from service.demo.night import HOST, RAIL, Mailbox, night_settings
+from service.demo.world import Bought, Desk, Item, Shop, bearer, make_platform
+from service.model import WireId, unwire
+from service.settings import Settings
+from service.store import embedded
+from service.store.pool import Pool, open_pool
+
+# All cases of a promise instead of a sample of them.
+FULL: Final = os.environ.get("MAKEGOOD_FULL") == "1"
+# Far from the ports that people use, and from those of the other tests; each worker of a run looks from its own place on.
+_PORTS_FROM: Final = 26_000
+# Only ends a wait for what never comes.
+PATIENCE_SECONDS: Final = 60.0
+# A loaded machine imports slowly.
+_START_SECONDS_MAX: Final = 60.0
+
+_T = TypeVar("_T")
+
+
+class House:
+    """One installation seen from outside (HTTP, the sandbox's own books) and from beneath (its tables)."""
+
+    def __init__(
+        self, *, settings: Settings, client: httpx.AsyncClient, desk: Desk, books: SandboxBooks, pool: Pool, issuer: SandboxIssuer
+    ) -> None:
+        self.settings = settings
+        self.client = client
+        self.desk = desk
+        self.books = books
+        self.pool = pool
+        self.issuer = issuer
+        self.shop = Shop(client, desk, books, RAIL)
+        self.app: Application | None = None
+        self.mails = Mailbox()
+
+    # ------------------------------------------------------------------------------------------------ as a client
+
+    async def post(self, path: str, body: Mapping[str, Any], *, token: str | None = None, key: str | None = None) -> httpx.Response:
+        return await self.client.post(path, json=body, headers=bearer(token or self.desk.platform, key or uuid4().hex))
+
+    async def get(self, path: str, *, token: str | None = None) -> Any:
+        answer = await self.client.get(path, headers=bearer(token or self.desk.platform))
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def report(self, problem: str, order: Bought, *, key: str | None = None, **more: Any) -> Any:
+        """A case as it stands when it was answered; that it is an answer is asserted."""
+        body = {"problem": problem, "order": order.ref, "show": order.show, "channel": "api", **more}
+        answer = await self.post("/v1/cases", body, key=key)
+        assert answer.status_code in {200, 201, 202}, answer.text
+        return answer.json()
+
+    async def case(self, case: str, *, token: str | None = None) -> Any:
+        return await self.get(f"/v1/cases/{case}", token=token)
+
+    # ---------------------------------------------------------------------------------------------- from beneath
+
+    async def pass_time(self, ahead: timedelta) -> None:
+        """The installation's one clock goes on by so much."""
+        await self.pool.execute("UPDATE app_clock SET ahead = ahead + $1", ahead)
+
+    async def rows(self, sql: str, *arguments: object) -> list[dict[str, Any]]:
+        return [dict(row) for row in await self.pool.fetch(sql, *arguments)]
+
+    async def value(self, sql: str, *arguments: object) -> Any:
+        return await self.pool.fetchval(sql, *arguments)
+
+    async def case_row(self, case: str) -> dict[str, Any]:
+        rows = await self.rows("SELECT * FROM cases WHERE id = $1", unwire(WireId.CASE, case))
+        return rows[0]
+
+    async def operations(self, case: str) -> list[dict[str, Any]]:
+        """The operations of a case, each with its attempts, and the results of their tries."""
+        return await self.rows(
+            """
+            SELECT o.*, (SELECT coalesce(jsonb_agg(jsonb_build_object('state', a.state, 'failure', a.failure, 'key', a.key,
+                'provider_ref', a.provider_ref, 'tries', (SELECT coalesce(jsonb_agg(t.result ORDER BY t.seq), '[]') FROM try t
+                WHERE t.attempt_id = a.id)) ORDER BY a.seq), '[]') FROM attempt a WHERE a.operation_id = o.id) AS attempts
+            FROM operation o WHERE case_id = $1 ORDER BY created_at, id
+            """,
+            unwire(WireId.CASE, case),
+        )
+
+    async def payment(self, order: Bought, number: int = 1) -> dict[str, Any]:
+        rows = await self.rows(
+            """
+            SELECT p.* FROM payment p JOIN orders o ON o.platform_id = p.platform_id AND o.id = p.order_id
+            WHERE o.platform_id = $1 AND o.ref = $2 AND p.ref = $3
+            """,
+            self.desk.platform_id,
+            order.ref,
+            f"P{number}",
+        )
+        return rows[0]
+
+    async def line_awarded(self, order: Bought, ref: str = "1") -> int:
+        found: int = await self.value(
+            "SELECT l.awarded FROM line l JOIN orders o ON o.id = l.order_id WHERE o.platform_id = $1 AND o.ref = $2 AND l.ref = $3",
+            self.desk.platform_id,
+            order.ref,
+            ref,
+        )
+        return found
+
+    async def until(self, what: Callable[[], Awaitable[_T]], fits: Callable[[_T], bool], *, seconds_max: float = PATIENCE_SECONDS) -> _T:
+        return await until(what, fits, seconds_max=seconds_max)
+
+    async def until_case(self, case: str, fits: Callable[[Any], bool], *, seconds_max: float = PATIENCE_SECONDS) -> Any:
+        return await until(lambda: self.case(case), fits, seconds_max=seconds_max)
+
+    async def until_operation(self, case: str, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The case's first operation as soon as it fits."""
+        return (await until(lambda: self.operations(case), lambda found: bool(found) and fits(found[0])))[0]
+
+
+async def until(what: Callable[[], Awaitable[_T]], fits: Callable[[_T], bool], *, seconds_max: float = PATIENCE_SECONDS) -> _T:
+    """Asks again and again until the answer fits. Raises AssertionError with the last answer."""
+    clock = asyncio.get_running_loop().time
+    ends_at = clock() + seconds_max
+    while True:
+        answer = await what()
+        if fits(answer):
+            return answer
+        assert clock() < ends_at, f"after {seconds_max} s: {answer!r}"
+        await asyncio.sleep(0.05)
+
+
+# ------------------------------------------------------------------------------------------------------------- installations
+
+
+def free_port(worker: str) -> int:
+    number = int(worker.removeprefix("gw")) if worker.startswith("gw") else 4
+    return serving.first_free_port(HOST, _PORTS_FROM + 300 * number)
+
+
+@asynccontextmanager
+async def databases(dsn: str, template: str) -> AsyncIterator[tuple[str, str]]:
+    """Ours, migrated, and the sandbox's, empty."""
+    name = f"promise_{uuid4().hex[:12]}"
+    ours = await embedded.create_database(dsn, name, template=template)
+    theirs = await embedded.create_database(dsn, f"{name}_sandbox")
+    try:
+        yield ours, theirs
+    finally:
+        for one in (name, f"{name}_sandbox"):
+            await embedded.drop_database(dsn, one)
+
+
+@asynccontextmanager
+async def open_house(settings: Settings) -> AsyncIterator[House]:
+    """An installation without a process: whoever serves it does so beside."""
+    sandbox = settings.sandbox_database_url
+    ours = settings.database_url
+    assert sandbox is not None
+    assert ours is not None
+    async with AsyncExitStack() as stack:
+        ledger = await stack.enter_async_context(await open_sandbox(sandbox.reveal(), connections_max=4))
+        pool = await stack.enter_async_context(await open_pool(ours.reveal(), size=4))
+        limits = httpx.Limits(max_connections=600, max_keepalive_connections=600)
+        address = f"http://{settings.bind_host}:{settings.bind_port}"
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=address, timeout=60, trust_env=False, limits=limits))
+        desk = await make_platform(pool, "demo")
+        yield House(settings=settings, client=client, desk=desk, books=SandboxBooks(RAIL, ledger), pool=pool, issuer=SandboxIssuer())
+
+
+@asynccontextmanager
+async def serve_here(house: House) -> AsyncIterator[None]:
+    """Serves the house in this process, with its issuer and its mailbox."""
+
+    @asynccontextmanager
+    async def vendors(settings: Settings) -> AsyncIterator[Vendors]:
+        async with open_vendors(settings) as outside:
+            yield msgspec.structs.replace(outside, mailer=house.mails.mailer, issuers={SANDBOX: house.issuer, "": house.issuer})
+
+    listen = (house.settings.bind_host, house.settings.bind_port)
+    async with serving.running(house.settings, vendors=vendors, listen=listen) as app:
+        house.app = app
+        yield
+
+
+class Process:
+    """`makegood serve` as the operating system sees it."""
+
+    def __init__(self, child: asyncio.subprocess.Process, address: str, log: IO[bytes]) -> None:
+        self._child = child
+        self._log = log
+        self.address = address
+
+    async def kill(self) -> None:
+        """As a power cut would end it."""
+        self._child.send_signal(signal.SIGKILL)
+        await self._child.wait()
+
+    async def terminate(self) -> int:
+        """Tells it to stop; its exit code."""
+        self._child.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            return await self._child.wait()
+
+    async def end(self) -> None:
+        if self._child.returncode is None:
+            await self.kill()
+
+    def log(self) -> str:
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
+
+    async def answers(self) -> None:
+        async with httpx.AsyncClient(base_url=self.address, trust_env=False) as client:
+            ends_at = time.monotonic() + _START_SECONDS_MAX
+            while True:
+                try:
+                    if (await client.get("/readyz")).status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass
+                assert self._child.returncode is None, self.log()
+                assert time.monotonic() < ends_at, self.log()
+                await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def serving_process(settings: Settings, folder: Path, *, port: int | None = None) -> AsyncIterator[Process]:
+    """`makegood serve` in a process of its own, with nothing but its environment; killed at the end if it still runs."""
+    address = f"{settings.bind_host}:{port or settings.bind_port}"
+    with TemporaryFile() as log:
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "service", "serve", cwd=folder, env=environment(settings, address), stdout=log, stderr=log
+        )
+        process = Process(child, f"http://{address}", log)
+        try:
+            await process.answers()
+            yield process
+        finally:
+            await process.end()
+
+
+def environment(settings: Settings, address: str) -> Mapping[str, str]:
+    assert settings.database_url is not None
+    assert settings.sandbox_database_url is not None
+    assert settings.secret is not None
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "MAKEGOOD_DATABASE_URL": settings.database_url.reveal(),
+        "MAKEGOOD_SANDBOX_DATABASE_URL": settings.sandbox_database_url.reveal(),
+        "MAKEGOOD_SECRET": settings.secret.reveal(),
+        "MAKEGOOD_BIND": address,
+        "MAKEGOOD_LANGUAGES": "en,de",
+        "MAKEGOOD_RAIL_SANDBOX_KIND": "sandbox",
+        "MAKEGOOD_LOG_LEVEL": "info",
+    }
+
+
+def settings_for(ours: str, theirs: str, worker: str) -> Settings:
+    return night_settings(database_url=ours, sandbox_database_url=theirs, port=free_port(worker), secret=secrets.token_hex(32))
+
+
+# -------------------------------------------------------------------------------------------------------------------- orders
+
+
+def stream(price: int = 2500) -> Item:
+    return Item(kind="stream", name="Stream pass", price=price)
+
+
+async def many_orders(house: House, show: str, count: int, *, price: int = 2500, **more: Any) -> list[Bought]:
+    """As many orders of one stream pass each, fed side by side."""
+    places = asyncio.Semaphore(16)
+
+    async def one(number: int) -> Bought:
+        async with places:
+            return await house.shop.order(show, [stream(price)], ref=f"{show.upper()}-{number:05d}", **more)
+
+    return list(await asyncio.gather(*(one(number) for number in range(count))))
+
+
+# ------------------------------------------------------------------------------------------------------- what must always hold
+
+# Name -> a query that finds every row that breaks it. CHECKs of the tables are asked again, and what no CHECK can say.
+SUMS: Final[Mapping[str, str]] = {
+    "refunded and reserved stay within what was captured": """
+        SELECT id FROM payment WHERE refunded + reserved > captured OR refunded < 0 OR reserved < 0""",
+    "what is reserved is the sum of the refunds under way": """
+        SELECT p.id, p.reserved, sum(o.amount) FROM payment p LEFT JOIN operation o ON o.payment_id = p.id AND o.action = 'refund'
+            AND o.state NOT IN ('DONE', 'REFUSED', 'FAILED')
+        GROUP BY p.id, p.reserved HAVING p.reserved <> coalesce(sum(o.amount), 0)""",
+    "what is refunded is the sum of the refunds done": """
+        SELECT p.id, p.refunded, sum(o.amount) FROM payment p LEFT JOIN operation o ON o.payment_id = p.id AND o.action = 'refund'
+            AND o.state = 'DONE' GROUP BY p.id, p.refunded HAVING p.refunded <> coalesce(sum(o.amount), 0)""",
+    "an operation is the sum of its parts": """
+        SELECT o.id, o.amount, sum(x.amount) FROM operation o LEFT JOIN operation_part x ON x.operation_id = o.id
+        WHERE o.action = 'refund' GROUP BY o.id, o.amount HAVING o.amount IS DISTINCT FROM sum(x.amount)""",
+    "a harm is awarded what its living parts give": """
+        SELECT h.id, h.awarded, sum(x.amount) FROM harm h LEFT JOIN (operation_part x JOIN operation o ON o.id = x.operation_id
+            AND o.state NOT IN ('REFUSED', 'FAILED')) ON x.harm_id = h.id
+        GROUP BY h.id, h.awarded HAVING h.awarded <> coalesce(sum(x.amount), 0)""",
+    "a line is awarded what its living parts give, and never more than its price": """
+        SELECT l.id, l.awarded, sum(x.amount) FROM line l LEFT JOIN (operation_part x JOIN operation o ON o.id = x.operation_id
+            AND o.state NOT IN ('REFUSED', 'FAILED')) ON x.line_id = l.id
+        GROUP BY l.id, l.awarded, l.price HAVING l.awarded <> coalesce(sum(x.amount), 0) OR l.awarded > l.price""",
+    "what the books paid out is what the payment says": """
+        SELECT p.id, p.refunded, sum(b.amount) FROM payment p LEFT JOIN book b ON b.payment_id = p.id AND b.credit LIKE 'paid_out:%'
+        GROUP BY p.id, p.refunded HAVING p.refunded <> coalesce(sum(b.amount), 0)""",
+    "what the books have in transit is what was accepted and has not ended": """
+        SELECT p.id FROM payment p
+        WHERE (SELECT coalesce(sum(CASE WHEN credit LIKE 'in_transit:%' THEN amount ELSE -amount END), 0) FROM book b
+               WHERE b.payment_id = p.id AND (credit LIKE 'in_transit:%' OR debit LIKE 'in_transit:%'))
+            <> (SELECT coalesce(sum(amount), 0) FROM operation o WHERE o.payment_id = p.id AND o.action = 'refund'
+                AND o.accepted_at IS NOT NULL AND o.ended_at IS NULL)""",
+    "an open case has an owner and a due time": """
+        SELECT id FROM cases WHERE state = 'open' AND (owner IS NULL OR due_at IS NULL)""",
+    "an operation that has not ended has a due time": """
+        SELECT id FROM operation WHERE state NOT IN ('DONE', 'REFUSED', 'FAILED') AND due_at IS NULL""",
+    "an ended case holds no subject": """
+        SELECT c.id FROM cases c JOIN case_subject s ON s.case_id = c.id WHERE c.state <> 'open' AND s.open""",
+    "a timeline has no gaps": """
+        SELECT c.id FROM cases c LEFT JOIN timeline t ON t.case_id = c.id GROUP BY c.id, c.timeline_seq
+        HAVING count(t.seq) <> c.timeline_seq OR coalesce(max(t.seq), 0) <> c.timeline_seq OR coalesce(min(t.seq), 1) <> 1""",
+    "an order's facts have no gaps": """
+        SELECT o.id FROM orders o LEFT JOIN order_fact f ON f.order_id = o.id GROUP BY o.id, o.seq
+        HAVING count(f.seq) <> o.seq OR coalesce(max(f.seq), 0) <> o.seq""",
+    "one attempt of an operation lives": """
+        SELECT operation_id FROM attempt WHERE state NOT IN ('REJECTED', 'FAILED', 'CANCELED', 'CLOSED_NOT_SENT')
+        GROUP BY operation_id HAVING count(*) > 1""",
+    "no two tries of an attempt ran under one lease": """
+        SELECT attempt_id FROM try GROUP BY attempt_id, lease_epoch HAVING count(*) > 1""",
+    "nobody is admitted for what was given back in full": """
+        SELECT t.jti FROM access_token t JOIN pass ON pass.id = t.pass_id JOIN line ON line.id = pass.line_id
+        WHERE t.state = 'active' AND line.price > 0 AND line.awarded >= line.price""",
+}
+
+_BOOKS: Final = """
+    SELECT p.provider_ref, p.refunded + coalesce((SELECT sum(o.amount) FROM operation o WHERE o.payment_id = p.id AND o.action = 'refund'
+        AND o.accepted_at IS NOT NULL AND o.ended_at IS NULL), 0)::bigint AS paid
+    FROM payment p WHERE p.provider_ref IS NOT NULL AND p.platform_id = $1
+"""
+
+
+async def broken_sums(house: House) -> Mapping[str, Sequence[Any]]:
+    """What does not hold; empty when all is well."""
+    found = {name: await house.rows(f"{query} LIMIT 5") for name, query in SUMS.items()}
+    return {name: rows for name, rows in found.items() if rows}
+
+
+async def books_that_differ(house: House) -> Mapping[str, tuple[int, int]]:
+    """Payments for which the sandbox's ledger and our books say different sums, when nothing is under way: (theirs, ours)."""
+    ours = {row["provider_ref"]: row["paid"] for row in await house.rows(_BOOKS, house.desk.platform_id)}
+    theirs = {line.payment_ref: line.refunded_minor for line in await house.books.ledger()}
+    return {ref: (theirs.get(ref, 0), paid) for ref, paid in ours.items() if theirs.get(ref, 0) != paid}
+
+
+async def all_holds(house: House) -> None:
+    """Every sum holds, and both ledgers agree."""
+    assert await broken_sums(house) == {}
+    assert await books_that_differ(house) == {}
+
+
+def uuid_of(case: str) -> UUID:
+    found = unwire(WireId.CASE, case)
+    assert found is not None
+    return found

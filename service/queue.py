@@ -145,6 +145,10 @@ class Queue:
         """A refund that people sent outside every rail, with its reference: `settled`, `not_held` or `needs_approval`."""
         return await self._store.settle(caller, operation, new_id(), reference)
 
+    async def judge(self, caller: Caller, operation: UUID, *, moved: bool, reference: str | None) -> str:
+        """What a lead found out about an operation nobody could be sure of: `settled`, `not_in_review` or `reference_needed`."""
+        return await self._store.judge(caller, operation, moved=moved, reference=reference)
+
     async def bundle(self, caller: Caller, case: UUID) -> desk_store.Bundle | None:
         """Everything known of a case, for whoever takes it; the view is recorded with who looked."""
         return await desk_store.bundle(self._pool, caller, case)

@@ -91,6 +91,14 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """of the transfer, as your bank shows it"""
 
 
+class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the processor's or the issuer's own records say."""
+
+    moved: bool
+    """true: it did happen"""
+    reference: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[\x20-\x7e]+$")] | None = None
+
+
 class ApprovedShown(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["released", "approved"]
     given: int
@@ -280,6 +288,19 @@ class DeskRoutes(Controller):
             raise problems.conflict("needs_approval", "Somebody has to agree first", "Approve the operation, then settle it.")
         if status != "settled":
             raise problems.conflict("not_held", *_NOT_APPROVED["not_held"])
+
+    @post("/v1/operations/{operation_id:str}/judge", status_code=204, opt=opens_to("agent", scope="actions:write"))
+    async def judge_operation(
+        self, operation_id: FromPath[str], data: JSONBody[Finding], caller: NamedDependency[Caller], queue: NamedDependency[Queue]
+    ) -> None:
+        """Ends an operation of which nobody could be sure, by what a lead found at the processor. What did not move is free again."""
+        if caller.role != "lead":
+            raise problems.not_allowed("not_a_lead", "This is for leads.")
+        status = await queue.judge(caller, _operation(operation_id), moved=data.moved, reference=data.reference)
+        if status == "reference_needed":
+            raise problems.invalid("/reference", "is needed: the refund's at the processor, or the new barcode")
+        if status != "settled":
+            raise problems.conflict("not_in_review", "Nothing is unsure here", "Only an operation that needs a review can be judged.")
 
 
 # Status -> title and what to do.

@@ -153,6 +153,12 @@ class DeskStore:
         )
         return str(answer["status"])
 
+    async def judge(self, caller: Caller, operation: UUID, *, moved: bool, reference: str | None) -> str:
+        answer: Mapping[str, Any] = await self._pool.fetchval(
+            "SELECT operation_judge($1, $2, $3, $4, $5)  -- $1 is platform_id", caller.platform_id, operation, caller.name, moved, reference
+        )
+        return str(answer["status"])
+
     async def act(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
         """{status: stored|already_paid|not_yours|disputed, operations}."""
         try:

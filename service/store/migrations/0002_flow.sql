@@ -29,6 +29,23 @@ BEGIN
     FROM jsonb_array_elements(p_entries) WITH ORDINALITY AS entry(e, n);
 END $$;
 
+-- What disagrees with our books goes to people: as an entry on the order's queued case, else as a case of its own.
+CREATE FUNCTION order_to_people(p_platform uuid, p_order uuid, p_now timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_case uuid;
+BEGIN
+    IF EXISTS (SELECT FROM cases WHERE platform_id = p_platform AND order_id = p_order AND state = 'open' AND owner IN ('queue', 'agent')) THEN
+        RETURN;
+    END IF;
+    INSERT INTO cases (platform_id, id, state, problem, order_id, requester, identity, channel, locale, owner, due_at, skill, priority, queued_at,
+                       outcome, created_at)
+    VALUES (p_platform, gen_random_uuid(), 'open', 'other', p_order, 'platform', 'verified', 'api', 'en', 'queue', p_now + interval '15 minutes',
+            'payments', 2, p_now, 'escalate', p_now) RETURNING id INTO v_case;
+    INSERT INTO outbox (platform_id, order_id, type, data, created_at)
+    VALUES (p_platform, p_order, 'case.handed_over', jsonb_build_object('case', v_case, 'outcome', 'escalate'), p_now);
+END $$;
+
 -- Records one fact of an order under its row lock, copies it to the timeline of every open case of the order (and to p_case, open or not),
 -- and wakes the cases that waited for it.
 CREATE FUNCTION order_fact_add(p_platform uuid, p_order uuid, p_kind text, p_source text, p_happened_at timestamptz,
@@ -37,23 +54,32 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v_now timestamptz := app_now();
     v_seq bigint;
+    v_ref text;
     v_case uuid;
 BEGIN
-    UPDATE orders SET seq = seq + 1 WHERE platform_id = p_platform AND id = p_order RETURNING seq INTO v_seq;
+    UPDATE orders SET seq = seq + 1 WHERE platform_id = p_platform AND id = p_order RETURNING seq, ref INTO v_seq, v_ref;
     INSERT INTO order_fact (platform_id, order_id, seq, happened_at, source, kind, data)
     VALUES (p_platform, p_order, v_seq, p_happened_at, p_source, p_kind, p_data);
+    IF p_kind IN ('excess', 'books_disagree', 'pass_disagrees') THEN PERFORM order_to_people(p_platform, p_order, v_now); END IF;
     FOR v_case IN
         SELECT id FROM cases WHERE platform_id = p_platform AND order_id = p_order AND (state = 'open' OR id = p_case) ORDER BY id FOR UPDATE
     LOOP
         PERFORM timeline_add(p_platform, v_case, jsonb_build_array(jsonb_build_object(
             'kind', p_kind, 'source', p_source, 'at', p_happened_at, 'data', p_data)), v_now);
         UPDATE cases SET owner = 'process', due_at = v_now, tell = true
-        WHERE platform_id = p_platform AND id = v_case AND state = 'open' AND owner = 'timer'
-          AND wait_for IN ('order_arrives', 'payment_settles', 'dispute_closed', 'show_date');
+        WHERE platform_id = p_platform AND id = v_case AND state = 'open' AND owner = 'timer' AND (
+            (wait_for = 'payment_settles' AND p_kind LIKE 'payment\_%') OR (wait_for = 'dispute_closed' AND p_kind = 'dispute_closed')
+            OR (wait_for = 'order_arrives' AND p_kind LIKE 'order\_%') OR (wait_for = 'order_arrives' AND p_kind LIKE 'p%\_restored'));
     END LOOP;
+    IF p_kind = 'order_received' THEN
+        UPDATE cases SET owner = 'process', due_at = v_now, tell = true
+        WHERE platform_id = p_platform AND claimed_order = v_ref AND order_id IS NULL AND state = 'open' AND owner = 'timer'
+          AND wait_for = 'order_arrives';
+    END IF;
     INSERT INTO outbox (platform_id, order_id, order_seq, type, data, created_at)
     VALUES (p_platform, p_order, v_seq, 'order.' || p_kind, p_data, v_now);
 END $$;
+CREATE INDEX cases_claiming ON cases (platform_id, claimed_order) WHERE order_id IS NULL AND state = 'open';
 
 -- Takes p_amount from a cap. Shared caps have 16 rows: the first with room from a random start; if none has room for all of it,
 -- all are locked in order and the amount is taken from several. False: the cap is reached, and nothing was taken.
@@ -335,9 +361,12 @@ DECLARE
 BEGIN
     SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation FOR NO KEY UPDATE;
     v_new := (o.result->>'new_pass')::uuid;
-    UPDATE pass SET status = 'void' WHERE platform_id = p_platform AND id = o.pass_id;
+    UPDATE pass SET status = 'void' WHERE platform_id = p_platform AND status = 'valid'
+        AND line_id = (SELECT line_id FROM pass WHERE platform_id = p_platform AND id = o.pass_id);
+    -- The platform's feed may have brought the new barcode before we knew it ourselves: then that pass is the new one.
     INSERT INTO pass (platform_id, id, order_id, line_id, issuer, status, barcode, replaces, created_at)
-    SELECT p_platform, v_new, order_id, line_id, issuer, 'valid', p_barcode, id, p_now FROM pass WHERE platform_id = p_platform AND id = o.pass_id;
+    SELECT p_platform, v_new, order_id, line_id, issuer, 'valid', p_barcode, id, p_now FROM pass WHERE platform_id = p_platform AND id = o.pass_id
+    ON CONFLICT (platform_id, barcode) DO UPDATE SET status = 'valid', replaces = o.pass_id RETURNING id INTO v_new;
     UPDATE access_token SET state = 'revoked', revoked_at = p_now
     WHERE platform_id = p_platform AND pass_id = o.pass_id AND state <> 'revoked';
     UPDATE operation SET state = 'DONE', due_at = NULL, ended_at = p_now WHERE platform_id = p_platform AND id = p_operation;
@@ -632,6 +661,7 @@ CREATE FUNCTION refund_gives_back(p_platform uuid, o operation, p_now timestampt
 LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE payment SET reserved = reserved - o.amount WHERE platform_id = p_platform AND id = o.payment_id;
+    PERFORM payment_recount(p_platform, o.payment_id);
     UPDATE line SET awarded = line.awarded - part.amount FROM operation_part part
     WHERE part.platform_id = p_platform AND part.operation_id = o.id AND line.platform_id = p_platform AND line.id = part.line_id;
     UPDATE harm SET awarded = harm.awarded - part.amount FROM operation_part part
@@ -1047,6 +1077,31 @@ BEGIN
             coalesce((doc->'key_seconds'->>o.rail)::float, (doc->'key_seconds'->>'*')::float)));
     END LOOP;
     RETURN jsonb_build_object('status', 'stored', 'operations', v_begun);
+END $$;
+
+-- What a lead found out about an operation that nobody could be sure of. p_moved: it did happen, under this reference.
+-- A replaced pass that did come about is named by its barcode. {status: settled|not_in_review|reference_needed}
+CREATE FUNCTION operation_judge(p_platform uuid, p_operation uuid, p_actor text, p_moved boolean, p_reference text) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := app_now();
+    o operation;
+    a attempt;
+BEGIN
+    SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation;
+    PERFORM 1 FROM orders WHERE platform_id = p_platform AND id = o.order_id FOR NO KEY UPDATE;
+    PERFORM 1 FROM cases WHERE platform_id = p_platform AND id = o.case_id FOR NO KEY UPDATE;
+    IF p_moved AND p_reference IS NULL AND o.action IN ('refund', 'replace_pass') THEN RETURN '{"status": "reference_needed"}'; END IF;
+    UPDATE operation SET lease_epoch = lease_epoch + 1 WHERE platform_id = p_platform AND id = p_operation AND state = 'NEEDS_REVIEW' RETURNING * INTO o;
+    IF NOT FOUND THEN RETURN '{"status": "not_in_review"}'; END IF;
+    SELECT * INTO a FROM attempt WHERE platform_id = p_platform AND operation_id = p_operation ORDER BY seq DESC LIMIT 1;
+    PERFORM timeline_add(p_platform, o.case_id, jsonb_build_array(jsonb_build_object('kind', 'operation_judged', 'source', 'agent', 'actor', p_actor,
+        'data', jsonb_build_object('operation', o.id, 'moved', p_moved, 'reference', p_reference))), v_now);
+    PERFORM operation_record(jsonb_build_object('platform', p_platform, 'operation', p_operation, 'epoch', o.lease_epoch, 'attempt', a.id, 'try', 0,
+        'result', 'ANSWERED', 'attempt_state', CASE WHEN p_moved THEN 'SUCCEEDED' ELSE 'FAILED' END,
+        'state', CASE WHEN p_moved THEN 'DONE' ELSE 'FAILED' END, 'provider_ref', p_reference, 'barcode', p_reference,
+        'resend', gen_random_uuid()));
+    RETURN '{"status": "settled"}';
 END $$;
 
 -- A person's no to a held operation: it ends REFUSED and gives back what it had reserved. False: it was not held.

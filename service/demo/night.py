@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hmac
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -18,11 +20,15 @@ from service import serving
 from service.app import Application, Vendors, open_vendors
 from service.demo.world import Desk, Shop, make_platform
 from service.ports import Mail
+from service.sealing import Vault
 from service.settings import Settings, load
 from service.store.pool import Pool
 
 HOST: Final = "127.0.0.1"
 RAIL: Final = "sandbox"
+# What stands in the JWTs with which the platform says who its customers are.
+ISSUER: Final = "https://northern-lights.example"
+AUDIENCE: Final = "makegood"
 # A request waits at most 25 s for its outcome; a client that hangs up before learns nothing.
 _REQUEST_SECONDS_MAX: Final = 30.0
 # Mail goes out within seconds; this only ends a wait for one that never comes.
@@ -59,7 +65,7 @@ class Mailbox:
 
 
 class Night(msgspec.Struct, frozen=True, kw_only=True):
-    """What the demo and the tests hold of a running application. Everything but `pool` and `app` is what an outsider has, too."""
+    """What the demo and the tests hold of a running application. Everything but `pool` and `app` is what a platform has, too."""
 
     address: str
     """`http://127.0.0.1:8080`"""
@@ -69,6 +75,8 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
     shop: Shop
     books: SandboxBooks
     mails: Mailbox
+    signing_secret: str
+    """with which the platform signs who its customers are (HS256)"""
     pool: Pool
     app: Application
 
@@ -99,9 +107,11 @@ async def open_night(
         async with open_vendors(these) as outside:
             yield msgspec.structs.replace(outside, mailer=mails.mailer)
 
-    sandbox_url = settings.sandbox_database_url
-    if sandbox_url is None:
-        raise ValueError("the sandbox needs a database for its ledger")
+    sandbox_url, secret = settings.sandbox_database_url, settings.secret
+    if sandbox_url is None or secret is None:
+        raise ValueError("the application needs a secret, and the sandbox a database for its ledger")
+    # The same after every start, so that the platform that is there stays as it is.
+    signing_secret = hmac.new(secret.reveal().encode(), f"signs customers of {slug}".encode(), "sha256").hexdigest()
     listen = (settings.bind_host, settings.bind_port)
     address = f"http://{settings.bind_host}:{settings.bind_port}"
     async with (
@@ -110,8 +120,9 @@ async def open_night(
         httpx.AsyncClient(base_url=address, timeout=_REQUEST_SECONDS_MAX, trust_env=False) as client,
     ):
         books = SandboxBooks(RAIL, ledger)
-        desk = await make_platform(app.pool, slug, platform)
+        desk = await make_platform(app.pool, slug, _with_proof(platform or {}, slug, signing_secret, secret.reveal()))
         yield Night(
+            signing_secret=signing_secret,
             address=address,
             client=client,
             desk=desk,
@@ -121,3 +132,10 @@ async def open_night(
             pool=app.pool,
             app=app,
         )
+
+
+def _with_proof(platform: Mapping[str, Any], slug: str, signing_secret: str, secret: str) -> Mapping[str, Any]:
+    """The platform's settings, with the secret of its JWTs sealed as `makegood platform add` would."""
+    sealed = Vault(secret.encode(), purpose="platform").seal(signing_secret.encode(), place=slug.encode())
+    proof = {"issuer": ISSUER, "audience": AUDIENCE, "sealed_secret": base64.b64encode(sealed).decode("ascii")}
+    return {**platform, "proof": proof}

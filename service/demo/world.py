@@ -40,6 +40,11 @@ class Bought(msgspec.Struct, frozen=True, kw_only=True):
     show: str
     payments: tuple[str, ...]
     """references at the processor"""
+    buyer: str = "A. Fan"
+    customer_ref: str = ""
+    """the platform's own id of the buyer"""
+    barcodes: tuple[str, ...] = ()
+    """of the tickets, in the order of the positions"""
 
 
 class Desk(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +55,8 @@ class Desk(msgspec.Struct, frozen=True, kw_only=True):
     platform: str
     agent: str
     lead: str
+    edge: str = ""
+    """of the stream's edge, which may check access and nothing else"""
 
 
 async def make_platform(pool: Pool, slug: str, settings: Mapping[str, Any] | None = None) -> Desk:
@@ -57,15 +64,17 @@ async def make_platform(pool: Pool, slug: str, settings: Mapping[str, Any] | Non
     store, keys = PlatformStore(pool), Keys(KeyStore(pool))
     # Through the struct and back: what is stored has every default in it.
     document = msgspec.to_builtins(msgspec.convert({"name": slug.title(), "languages": ["en", "de"], **(settings or {})}, PlatformSettings))
-    await store.add(new_id(), slug, document, _CHANGE)
+    if not await store.add(new_id(), slug, document, _CHANGE) and settings is not None:
+        await store.change(slug, document, _CHANGE)
     row = await store.by_slug(slug)
     if row is None:
         raise LookupError(slug)
     shop = await keys.make_platform_key(row.id, name="shop", scopes=(), days=30, change=_CHANGE)
+    edge = await keys.make_platform_key(row.id, name="edge", scopes=("access:check",), days=30, change=_CHANGE)
     skills = ("support", "payments", "playback", "merchandise", "trust", "accessibility", "operations")
     agent = await keys.make_agent_key(row.id, name="Mira", role="agent", skills=skills, scopes=(), days=30, change=_CHANGE)
     lead = await keys.make_agent_key(row.id, name="Jonas", role="lead", skills=skills, scopes=(), days=30, change=_CHANGE)
-    return Desk(slug=slug, platform_id=row.id, platform=shop.token, agent=agent.token, lead=lead.token)
+    return Desk(slug=slug, platform_id=row.id, platform=shop.token, agent=agent.token, lead=lead.token, edge=edge.token)
 
 
 class Shop:
@@ -96,35 +105,29 @@ class Shop:
         await self._put(f"/v1/shows/{show}/incidents/{ref}", body)
 
     async def order(self, show: str, items: Sequence[Item], **more: Any) -> Bought:
-        """A paid order; `charges` (default 1) says how often it was paid in full, `dispute` how the last payment stands."""
+        """A paid order; `charges` (default 1) says how often it was paid in full, `dispute` how the last payment stands.
+
+        `name`, `email` and `customer_ref` are the buyer's; what else is named replaces that part of the document.
+        """
         ref = more.pop("ref", None) or secrets.token_hex(4).upper()
         email = more.pop("email", None) or f"fan-{ref.lower()}@example.org"
+        buyer = {"name": more.pop("name", "A. Fan"), "email": email, "customer_ref": more.pop("customer_ref", None)}
         currency, charges, dispute = more.pop("currency", "EUR"), more.pop("charges", 1), more.pop("dispute", "none")
         total = sum(item.price for item in items)
         placed = datetime.now(UTC) - more.pop("age", timedelta(days=10))
         payments = [
-            {
-                "ref": f"P{n + 1}",
-                "rail": self._rail,
-                "provider_ref": f"ch_{ref}_{n + 1}",
-                "status": "confirmed",
-                "amount": total,
-                "captured": total,
-                "method": "Visa ·· 4242",
-                "paid_at": _text(placed + timedelta(minutes=n)),
-                "created_at": _text(placed + timedelta(minutes=n)),
-                "dispute": dispute if n == charges - 1 else "none",
-            }
-            for n in range(charges)
+            _payment(n, f"ch_{ref}_{n}", total, self._rail, placed) | {"dispute": dispute if n == charges else "none"}
+            for n in range(1, charges + 1)
         ]
+        positions = [_position(n, item, show, issuer=more.get("issuer", "makegood")) for n, item in enumerate(items, 1)]
         body = {
             "version": _version(),
             "status": "paid",
             "currency": currency,
             "total": total,
-            "buyer": {"name": "A. Fan", "email": email},
+            "buyer": buyer,
             "placed_at": _text(placed),
-            "positions": [_position(n, item, show, issuer=more.get("issuer", "makegood")) for n, item in enumerate(items, 1)],
+            "positions": positions,
             "fees": [],
             "payments": payments,
             **{name: value for name, value in more.items() if name != "issuer"},
@@ -134,7 +137,15 @@ class Shop:
             for one in payments
         )
         await self._put(f"/v1/orders/{ref}", body)
-        return Bought(ref=ref, email=email, show=show, payments=tuple(str(one["provider_ref"]) for one in payments))
+        return Bought(
+            ref=ref,
+            email=email,
+            show=show,
+            payments=tuple(str(one["provider_ref"]) for one in payments),
+            buyer=buyer["name"],
+            customer_ref=buyer["customer_ref"] or "",
+            barcodes=tuple(one["pass"]["barcode"] for one in positions if "pass" in one),
+        )
 
     async def seen(self, ref: str) -> dict[str, Any]:
         """The order as Makegood has it now."""
@@ -161,6 +172,21 @@ def _position(number: int, item: Item, show: str, *, issuer: str) -> dict[str, A
     if item.kind in {STREAM, VENUE}:
         position |= {"shows": [show], "pass": {"issuer": issuer, "barcode": secrets.token_hex(12), "status": "valid"}}
     return position
+
+
+def _payment(number: int, provider_ref: str, amount: int, rail: str, placed: datetime) -> dict[str, Any]:
+    at = _text(placed + timedelta(minutes=number - 1))
+    return {
+        "ref": f"P{number}",
+        "rail": rail,
+        "provider_ref": provider_ref,
+        "status": "confirmed",
+        "amount": amount,
+        "captured": amount,
+        "method": "Visa ·· 4242",
+        "paid_at": at,
+        "created_at": at,
+    }
 
 
 def _version() -> int:

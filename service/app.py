@@ -56,6 +56,7 @@ from service.resolution import Resolution
 from service.sealing import Vault
 from service.settings import Rail, Settings
 from service.shows import Shows
+from service.store import policies
 from service.store.brakes import BrakeStore
 from service.store.desk import DeskStore
 from service.store.flow import FlowStore
@@ -191,6 +192,7 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
         hints = Hints(pool, dsn)
         flow, crew, watch = FlowStore(pool), Crew(), Watch(hints.send)
         rules = rules_of(settings, vendors.kinds, vendors.rails)
+        await policies.keep(pool, [(one.hash, one.name, one.text) for one in rules.packs.by_name.values()])
         platforms = Platforms(PlatformStore(pool), Vault(secret, purpose="platform"), monotonic=time.monotonic)
         vault, letters = Vault(secret, purpose="identity"), Letters()
         identity = Identity(

@@ -18,6 +18,7 @@ from litestar.types import Message, Method, Scope
 from service.api import auth, contract, headers, problems, requests
 from service.api.body import BODY_BYTES_MAX, JsonBody
 from service.api.docs import Docs
+from service.store.readiness import UNREACHABLE
 
 # What answers of an API need: no guessing of types, no framing, no referrer, no copy in a cache. (A page brings its own.)
 _SECURITY_HEADERS: Final[Mapping[str, str]] = {
@@ -80,7 +81,7 @@ def build_app(
         dto=JsonBody,
         dependencies=_dependencies(parts),
         guards=[auth.guard_with(parts.authenticator)],
-        exception_handlers=problems.handlers(parts.failures),
+        exception_handlers=problems.handlers(parts.failures, unreachable=UNREACHABLE),
         before_send=[_add_headers],
         request_max_body_size=BODY_BYTES_MAX,
         lifespan=list(lifespan),

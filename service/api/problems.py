@@ -159,8 +159,8 @@ def respond(request: Request[Any, Any, Any], problem: Problem) -> Response[Probl
     )
 
 
-def handlers(failures: Failures) -> ExceptionHandlersMap:
-    """What to answer for each exception; `failures` translates those of the domain."""
+def handlers(failures: Failures, *, unreachable: Sequence[type[Exception]] = ()) -> ExceptionHandlersMap:
+    """What to answer for each exception; `failures` translates those of the domain, `unreachable` is what an absent database raises."""
 
     def translated(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemBody]:
         for kind in type(error).__mro__:
@@ -174,7 +174,7 @@ def handlers(failures: Failures) -> ExceptionHandlersMap:
         Unavailable: _from_unavailable,
         Exception: _unexpected,
     }
-    return {**known, **dict.fromkeys(failures, translated)}
+    return {**known, **dict.fromkeys(unreachable, _from_unreachable), **dict.fromkeys(failures, translated)}
 
 
 def _from_unavailable(request: Request[Any, Any, Any], error: Unavailable) -> Response[ProblemBody]:
@@ -182,6 +182,12 @@ def _from_unavailable(request: Request[Any, Any, Any], error: Unavailable) -> Re
     log.warning("part_unavailable", request_id=requests.request_id(request.scope), detail=error.detail)
     seconds = max(1, round(error.retry_after_seconds or _RETRY_AFTER_SECONDS))
     return respond(request, Problem(status=503, code="unavailable", headers={"Retry-After": str(seconds)}))
+
+
+def _from_unreachable(request: Request[Any, Any, Any], error: Exception) -> Response[ProblemBody]:
+    """503: the database is away. The same request, with the same Idempotency-Key, may be sent again."""
+    log.error("database_unreachable", request_id=requests.request_id(request.scope), error=type(error).__qualname__)
+    return respond(request, Problem(status=503, code="unavailable", headers={"Retry-After": str(_RETRY_AFTER_SECONDS)}))
 
 
 def _from_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[ProblemBody]:

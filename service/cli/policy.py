@@ -1,7 +1,7 @@
 """`makegood policy`: check packs, play their examples, decide on given facts, explain a stored decision."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,6 +26,13 @@ from policies import (
 )
 from policies import explain as explain_decision
 from policies.reading import ReadingError, read
+from service.cli.database import embedded_option
+from service.cli.keys import with_pool
+from service.model import WireId, unwire
+from service.settings import Settings
+from service.store.policies import Made
+from service.store.policies import decision_of as made_decision
+from service.store.pool import Pool
 
 # The codes every command here ends with: 0 well, 1 a pack or decision does not hold, 2 the input cannot be used.
 DOES_NOT_HOLD, BAD_INPUT = 1, 2
@@ -103,23 +110,48 @@ def decide(pack_file: Path, facts_file: Path, parameters_file: Path | None) -> N
 
 
 @command.command()
-@click.option("--decision", "decision_file", required=True, type=_EXISTING_FILE, help="The stored decision, as JSON.")
+@click.argument("case", required=False)
+@click.option("--decision", "decision_file", type=_EXISTING_FILE, help="A stored decision, as JSON, instead of a case.")
 @click.option("--pack", "pack_file", type=_EXISTING_FILE, help="The pack's text, where the decision does not hold it.")
-def explain(decision_file: Path, pack_file: Path | None) -> None:
-    """Make a stored decision again from its pack, facts and parameters, and compare byte for byte."""
+@embedded_option
+def explain(case: str | None, decision_file: Path | None, pack_file: Path | None, *, is_embedded: bool) -> None:
+    """Make the newest decision of CASE (case_…) again from its pack, facts and parameters, and compare byte for byte."""
+    if (case is None) == (decision_file is None):
+        raise click.UsageError("name a case, or a file with --decision")
     try:
-        text, stored = _stored(decision_file, pack_file)
-        explanation = explain_decision(text, stored)
+        found = [_stored(decision_file, pack_file)] if decision_file else _of_case(case or "", is_embedded=is_embedded)
+        explanations = [explain_decision(text, stored) for text, stored in found]
     except UnusableInputError as error:
         _say_errors([str(error)], BAD_INPUT)
     except PackError as error:
         _say_errors(list(error.errors), BAD_INPUT)
     except FactError as error:
-        _say_errors([f"{decision_file.name}: {error}"], BAD_INPUT)
-    for line in in_words(explanation):
-        click.echo(line)
-    if not explanation.same:
+        _say_errors([str(error)], BAD_INPUT)
+    for explanation in explanations:
+        for line in in_words(explanation):
+            click.echo(line)
+    if not all(explanation.same for explanation in explanations):
         raise SystemExit(DOES_NOT_HOLD)
+
+
+def _of_case(case: str, *, is_embedded: bool) -> list[tuple[str, StoredDecision]]:
+    case_id = unwire(WireId.CASE, case)
+    if case_id is None:
+        raise UnusableInputError(f"{case}: a case's id looks like case_0192…")
+
+    async def work(pool: Pool, _settings: Settings) -> Sequence[Made]:
+        return await made_decision(pool, case_id)
+
+    made = with_pool(work, is_embedded=is_embedded)
+    if not made:
+        raise UnusableInputError(f"{case}: no pack has decided it")
+    found = []
+    for one in made:
+        if one.text is None:
+            raise UnusableInputError(f"the text of pack {one.verdict['pack']} {one.verdict['pack_hash'][:12]} was never kept here")
+        document = {"pack_hash": one.verdict["pack_hash"], "facts": one.facts, "parameters": one.parameters, "verdict": one.verdict}
+        found.append((one.text, msgspec.convert(document, StoredDecision)))
+    return found
 
 
 def decision_of(pack_file: Path, facts_file: Path, parameters_file: Path | None = None) -> Verdict:

@@ -32,12 +32,13 @@ class DatabaseReadiness:
         return [] if (newest or 0) >= self._newest else ["the database lacks this release's tables: run makegood migrate"]
 
 
-# What a statement raises when the database is away, or takes no more connections: the caller may try again.
+# What a statement raises when the database is away, restarts or takes no more connections: nothing is wrong with the request.
 UNREACHABLE: Final[tuple[type[Exception], ...]] = (
     asyncpg.PostgresConnectionError,
     asyncpg.TooManyConnectionsError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
-    asyncpg.InterfaceError,
+    # an idle connection whose server went away says so only when it is next used, and in these words
+    asyncpg.InternalClientError,
     ConnectionError,
 )

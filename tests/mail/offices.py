@@ -80,18 +80,18 @@ class SmtpServer:
             cut(server)
         return self.replies[command].pop(0) if self.replies[command] else fine
 
-    async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802
+    async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802 - the library's name for it
         del session
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return self._answer("MAIL", server, "250 2.1.0 Ok")
 
-    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802
+    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802 - the library's name for it
         del session, options
         envelope.rcpt_tos.append(address)
         return self._answer("RCPT", server, "250 2.1.5 Ok")
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - the library's name for it
         del session
         reply = self._answer("DATA", server, "250 2.0.0 Ok: queued as 4fK2 for <ada@example.org>")
         if reply.startswith("2"):

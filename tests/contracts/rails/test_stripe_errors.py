@@ -125,7 +125,7 @@ async def test_a_refused_connection_never_left_this_machine() -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_only_what_failed_before_there_was_a_connection_counts_as_never_sent(cause: Exception, never_sent: bool) -> None:  # noqa: FBT001
+def test_only_what_failed_before_there_was_a_connection_counts_as_never_sent(cause: Exception, never_sent: bool) -> None:  # noqa: FBT001 - a parameter of the table
     lost = stripe.APIConnectionError("lost")  # type: ignore[no-untyped-call]
     lost.__cause__ = cause
 

@@ -17,7 +17,7 @@ from service.api import contract, headers
 from service.api.auth import open_to_anyone, opens_to
 from service.keys import MadeKey
 from service.store.idempotency import IdempotencyKey, reserve
-from service.store.pool import Pool
+from service.store.pool import Pool, open_connection
 from tests.identity.world import TESTING, Shop, World, calling
 
 MADE: Final[list[IdempotencyKey]] = []
@@ -283,3 +283,17 @@ async def test_a_key_makes_one_thing_and_tells_another_body_apart(pool: Pool) ->
     assert other is not None
     assert (other.resource_id, other.same_body) == (shop.id, False)
     assert elsewhere is None
+
+
+async def test_while_the_database_is_away_the_caller_is_asked_to_come_back(
+    world: World, things: httpx.AsyncClient, key: MadeKey, postgres_dsn: str
+) -> None:
+    name = await world.pool.fetchval("SELECT current_database()")
+    server = await open_connection(postgres_dsn)
+    try:
+        await server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+        answer = await things.post("/v1/things", content=b'{"items":[]}', headers=signed(key))
+    finally:
+        await server.close()
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    assert MADE == []

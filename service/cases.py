@@ -188,7 +188,7 @@ def _audience(caller: Caller, record: CaseRecord) -> Audience | None:
             return "buyer"
         if record.order and record.holder_is_caller:
             return "holder"
-    if caller.session_id is not None and record.session == caller.session_id:
+    if record.opened_by == caller.key:
         # The session that opened it sees it; what belongs to the order it sees only while its proof holds.
         return "session"
     return None

@@ -63,6 +63,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     tries_per_client: tuple[int, int] = (600, 600)
     """twice the codes: most people mistype once or never"""
     sessions_per_client: tuple[int, int] = (3000, 600)
+    cases_per_customer: tuple[int, int] = (30, 3600)
+    """an evening on which everything goes wrong; more is a script that fills the queue"""
 
 
 class OpenedSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,6 +242,10 @@ class Identity:
         if caller.kind == "machine" and "vouch" not in caller.scopes:
             return IdentityLevel.CLAIMED
         return IdentityLevel.VERIFIED
+
+    async def count_case(self, caller: Caller) -> None:
+        """One more case of a customer's session or subject. Raises TooMany."""
+        await self._take(caller.platform_id, [self._limit("case-customer", caller.key, self._limits.cases_per_customer)])
 
     async def forget_old(self) -> None:
         """The clean-up, for a schedule: once an hour keeps the tables small."""

@@ -130,7 +130,7 @@ def show(record: CaseRecord, audience: Audience, access: Sequence[AccessShown]) 
         answers=_answers(record, with_rules=to_desk) if audience != "holder" else _answers_of_holder(record),
         question=_question(record),
         wait=_wait(record),
-        operations=tuple(_operation(one, to_desk) for one in record.operations if audience != "holder" or one.mine),
+        operations=tuple(_operation(one, audience) for one in record.operations if audience != "holder" or one.mine),
         access=tuple(access),
         messages=_messages(record, audience),
         joined_to=wire(WireId.CASE, record.id) if joined else None,
@@ -226,15 +226,15 @@ def _wait(record: CaseRecord) -> WaitShown | None:
     return WaitShown(waiting_for=record.wait_for, until=record.wait_until or record.created_at)
 
 
-def _operation(row: OperationRow, to_desk: bool) -> OperationShown:  # noqa: FBT001 - a leaf of this module alone
-    money = row.amount is not None
+def _operation(row: OperationRow, audience: Audience) -> OperationShown:
+    money, to_desk = row.amount is not None, audience in {"desk", "platform"}
     return OperationShown(
         id=wire(WireId.OPERATION, row.id),
         action=row.action,
         status=operation_status(row),
         amount=row.amount,
         currency=row.currency if money else None,
-        to=row.method or None,
+        to=(row.method or None) if audience != "session" else None,
         pass_id=wire(WireId.PASS, row.pass_id) if row.pass_id else None,
         payment=row.payment_ref if to_desk else None,
         holds=row.holds if to_desk else (),

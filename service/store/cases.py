@@ -64,7 +64,7 @@ class CaseRecord(msgspec.Struct, frozen=True, kw_only=True):
     show: ShowRow | None
     order: str | None
     claimed_order: str | None
-    session: UUID | None
+    opened_by: str | None
     requester: str
     identity: str
     channel: str
@@ -102,7 +102,7 @@ WITH c AS MATERIALIZED (
 )
 SELECT jsonb_build_object(
     'id', c.id, 'asked_id', $2::uuid, 'state', (SELECT state FROM cases WHERE platform_id = $1 AND id = $2), 'problem', c.problem,
-    'claimed_order', c.claimed_order, 'session', (SELECT session_id FROM cases WHERE platform_id = $1 AND id = $2),
+    'claimed_order', c.claimed_order, 'opened_by', (SELECT opened_by FROM cases WHERE platform_id = $1 AND id = $2),
     'requester', c.requester, 'identity', c.identity, 'channel', c.channel, 'locale', c.locale, 'outcome', c.outcome, 'owner', c.owner,
     'agent', (SELECT name FROM agent WHERE platform_id = $1 AND id = c.agent_id), 'skill', c.skill, 'priority', c.priority,
     'queued_at', c.queued_at, 'wait_for', c.wait_for, 'wait_until', c.wait_until, 'due_at', c.due_at, 'version', c.version,

@@ -3,6 +3,7 @@
 
 ALTER TABLE cases ADD COLUMN rest jsonb;               -- what becomes of the case when its operations have ended well
 ALTER TABLE cases ADD COLUMN tell boolean NOT NULL DEFAULT false; -- the customer is not waiting on a request: tell by mail
+ALTER TABLE cases ADD COLUMN opened_by text;          -- the caller who may look at it before anybody is verified
 ALTER TABLE operation ADD COLUMN accepted_at timestamptz;         -- the processor took it: what the customer is told is "sent"
 
 -- ------------------------------------------------------------------------------------------- small parts
@@ -242,9 +243,9 @@ BEGIN
         PERFORM 1 FROM orders WHERE platform_id = v_platform AND id = v_order FOR NO KEY UPDATE;
     END IF;
     INSERT INTO cases (platform_id, id, state, problem, show_id, order_id, claimed_order, session_id, requester, identity, channel, locale,
-                       incident_ref, owner, due_at, lease_epoch, created_at)
+                       incident_ref, opened_by, owner, due_at, lease_epoch, created_at)
     VALUES (v_platform, v_case, 'open', doc->>'problem', (doc->>'show')::uuid, v_order, doc->>'claimed_order', (doc->>'session')::uuid,
-            doc->>'requester', doc->>'identity', doc->>'channel', doc->>'locale', doc->>'incident_ref', 'process',
+            doc->>'requester', doc->>'identity', doc->>'channel', doc->>'locale', doc->>'incident_ref', doc->>'caller', 'process',
             v_now + make_interval(secs => (doc->>'lease_seconds')::float), 1, v_now);
     INSERT INTO contact (platform_id, id, case_id, channel, caller, created_at)
     VALUES (v_platform, (doc->>'contact')::uuid, v_case, doc->>'channel', doc->>'caller_name', v_now);
@@ -728,8 +729,13 @@ BEGIN
     PERFORM order_fact_add(v_platform, o.order_id, v_kind, coalesce(o.rail, 'people'), v_now, jsonb_strip_nulls(jsonb_build_object(
         'operation', v_id, 'amount', o.amount, 'currency', o.currency, 'payment', o.payment_id, 'pass', o.pass_id,
         'provider_ref', doc->>'provider_ref', 'failure', doc->>'failure')), v_case);
+    -- A first sending answers the request that waits for it; of any later one the customer hears by mail.
+    IF o.lease_epoch > 1 THEN UPDATE cases SET tell = true WHERE platform_id = v_platform AND id = v_case AND state = 'open'; END IF;
     IF v_state IN ('DONE', 'REFUSED', 'FAILED') OR v_accepted THEN
         PERFORM case_after_operations(v_platform, v_case, v_now);
+        IF v_state IN ('REFUSED', 'FAILED') AND (SELECT state <> 'open' FROM cases WHERE platform_id = v_platform AND id = v_case) THEN
+            PERFORM operation_to_people(v_platform, v_id, v_now);  -- it had been told as sent, or its case had ended without it
+        END IF;
     ELSIF v_state IN ('HELD', 'NEEDS_REVIEW') THEN
         PERFORM operation_to_people(v_platform, v_id, v_now);
     END IF;
@@ -863,7 +869,8 @@ BEGIN
                                                 AND o.ended_at IS NULL AND o.accepted_at IS NULL AND o.action <> 'void_pass') THEN
             UPDATE cases SET due_at = v_now + interval '60 seconds' WHERE cases.platform_id = c.platform_id AND cases.id = c.id;
         ELSE
-            RETURN QUERY UPDATE cases SET owner = 'process', lease_epoch = cases.lease_epoch + 1,
+            -- Nobody watches what is taken up here: tell the customer by mail.
+            RETURN QUERY UPDATE cases SET owner = 'process', lease_epoch = cases.lease_epoch + 1, tell = true,
                 due_at = v_now + make_interval(secs => p_lease_seconds), version = version + 1
             WHERE cases.platform_id = c.platform_id AND cases.id = c.id RETURNING cases.platform_id, cases.id, cases.lease_epoch;
         END IF;
@@ -968,6 +975,7 @@ BEGIN
     IF NOT FOUND THEN RETURN false; END IF;
     PERFORM timeline_add(p_platform, p_case, jsonb_build_array(jsonb_build_object('kind', p_kind, 'source', 'agent', 'actor', p_actor,
                                                                                   'data', p_data)), v_now);
+    UPDATE cases SET tell = true WHERE platform_id = p_platform AND id = p_case AND p_next ? 'state';
     PERFORM case_next(p_platform, p_case, CASE WHEN p_next ? 'state' OR v_rest IS NULL THEN p_next
                                           ELSE p_next || jsonb_build_object('rest', v_rest) END, v_now);
     RETURN true;
@@ -1027,6 +1035,7 @@ BEGIN
         END IF;
     END IF;
     UPDATE operation SET state = 'READY', holds = '{}', due_at = v_now WHERE platform_id = p_platform AND id = p_operation;
+    UPDATE cases SET tell = true WHERE platform_id = p_platform AND id = o.case_id;
     RETURN jsonb_build_object('status', 'released', 'given', v_given, 'needed', o.approvals_needed);
 END $$;
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, get_args
-from urllib.parse import urlsplit
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta
@@ -18,7 +16,6 @@ from service.letters.model import Look, Words
 from service.model import ActionKind, Mode
 from service.proofs import KeySetProof, PlatformProof, PublicAlgorithm, SharedSecretProof
 from service.sealing import Unsealable, Vault
-from service.settings_reading import SettingsError
 from service.store.keys import PlatformRow, PlatformStore
 
 # Pausing, modes and proofs have to hold in every process within two seconds of a change.
@@ -39,11 +36,11 @@ _Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _Caps = Mapping[_Currency, _Minor]
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Stored settings may have fields of a newer release, which runs beside this one; new ones are checked by `read_settings`."""
 
 
-class Contacts(_Part, frozen=True, kw_only=True):
+class Contacts(Part, frozen=True, kw_only=True):
     """Where people answer. `support` is how letters and the widget say it, in one line."""
 
     support: _Text
@@ -52,7 +49,7 @@ class Contacts(_Part, frozen=True, kw_only=True):
     url: _Text | None = None
 
 
-class DeskHours(_Part, frozen=True, kw_only=True):
+class DeskHours(Part, frozen=True, kw_only=True):
     """When people are at the desk, in the platform's zone."""
 
     days: tuple[_Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -60,7 +57,7 @@ class DeskHours(_Part, frozen=True, kw_only=True):
     closes: _Clock = "23:59"
 
 
-class ProofSettings(_Part, frozen=True, kw_only=True):
+class ProofSettings(Part, frozen=True, kw_only=True):
     """How the platform's own JWTs look: a key set's address, or a shared secret (kept sealed; only ever given, never shown)."""
 
     issuer: _Text
@@ -72,7 +69,7 @@ class ProofSettings(_Part, frozen=True, kw_only=True):
     max_age_seconds: Annotated[int, Meta(ge=1, le=86400)] = 600
 
 
-class CapSettings(_Part, frozen=True, kw_only=True):
+class CapSettings(Part, frozen=True, kw_only=True):
     """The most that is paid before people look, in minor units by currency; only ever tighter than the installation's."""
 
     per_customer_and_day: _Caps = {}
@@ -80,14 +77,14 @@ class CapSettings(_Part, frozen=True, kw_only=True):
     per_show_and_hour: _Caps = {}
 
 
-class IssuerSettings(_Part, frozen=True, kw_only=True):
+class IssuerSettings(Part, frozen=True, kw_only=True):
     """Who makes passes: we do, or the platform does and we ask it at `url`."""
 
     kind: Literal["makegood", "platform"] = "makegood"
     url: _Text | None = None
 
 
-class PlatformSettings(_Part, frozen=True, kw_only=True):
+class PlatformSettings(Part, frozen=True, kw_only=True):
     """Everything a platform says about itself. Kept as JSON with the platform; what is left out has the default here."""
 
     name: _Text
@@ -127,25 +124,6 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
     slug: str
     settings: PlatformSettings
     proof: PlatformProof | None
-
-
-def read_settings(document: Mapping[str, Any], *, rails: Mapping[str, str]) -> PlatformSettings:
-    """Checks everything. `rails`: name -> kind, of this installation. Raises SettingsError naming every mistake at once."""
-    mistakes = list(_mistakes_of_shape(document, PlatformSettings, ""))
-    if not mistakes:
-        settings = msgspec.convert(document, PlatformSettings)
-        mistakes = [*_mistakes_of_sense(settings), *start_mistakes(settings, rails)]
-    if mistakes:
-        raise SettingsError(mistakes)
-    return settings
-
-
-def start_mistakes(settings: PlatformSettings, rails: Mapping[str, str]) -> Sequence[str]:
-    """What keeps an installation from starting: refunds that act on a real rail without a cap of the platform's own."""
-    real = sorted(name for name, kind in rails.items() if kind != "sandbox")
-    if settings.modes.get(ActionKind.REFUND) is Mode.ACT and real and not settings.caps.per_rail_and_day:
-        return [f"modes.refund: act on a real rail ({', '.join(real)}) needs caps.per_rail_and_day"]
-    return []
 
 
 def sealed(settings: PlatformSettings, vault: Vault, slug: str) -> PlatformSettings:
@@ -203,84 +181,3 @@ def _proof(proof: ProofSettings | None, vault: Vault, slug: str) -> PlatformProo
         except (Unsealable, binascii.Error, ValueError):
             return None
     return PlatformProof(issuer=proof.issuer, audience=proof.audience, keys=keys, max_age_seconds=proof.max_age_seconds)
-
-
-def _mistakes_of_shape(document: Any, kind: type[msgspec.Struct], place: str) -> Iterator[str]:
-    """Msgspec stops at the first mistake; each field is tried alone, so that all are told."""
-    if not isinstance(document, Mapping):
-        yield f"{place or 'the settings'}: has to be an object"
-        return
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
-    for name in document:
-        if name not in fields:
-            yield f"{place}{name}: is not a setting; known are {', '.join(sorted(fields))}"
-    for name, field in fields.items():
-        if name not in document:
-            if field.required:
-                yield f"{place}{name}: is missing"
-            continue
-        part = _part_of(field.type)
-        if part is not None and isinstance(document[name], Mapping):
-            yield from _mistakes_of_shape(document[name], part, f"{place}{name}.")
-            continue
-        try:
-            msgspec.convert(document[name], field.type)
-        except msgspec.ValidationError as error:
-            said, _, where = str(error).partition(" - at ")
-            yield f"{place}{name}{where.strip('`').removeprefix('$')}: {said}"
-
-
-def _part_of(kind: Any) -> type[_Part] | None:
-    """The part behind `Part` and `Part | None`."""
-    for one in get_args(kind) or (kind,):
-        if isinstance(one, type) and issubclass(one, _Part):
-            return one
-    return None
-
-
-def _mistakes_of_sense(settings: PlatformSettings) -> Iterator[str]:
-    try:
-        ZoneInfo(settings.zone)
-    except (KeyError, ValueError, OSError):
-        yield f"zone: {settings.zone} is not an IANA time zone, such as Europe/Berlin"
-    for origin in settings.origins:
-        if not _is_origin(origin):
-            yield f"origins: {origin} is not an origin, such as https://shop.example"
-    for name in ("legal", "words"):
-        for language in getattr(settings, name):
-            if language not in settings.languages:
-                yield f"{name}.{language}: the platform does not offer this language"
-    if settings.desk_hours.opens >= settings.desk_hours.closes:
-        yield "desk_hours: closes before it opens"
-    if settings.issuer.kind == "platform" and not settings.issuer.url:
-        yield "issuer.url: is needed when the platform makes its passes"
-    if settings.proof is not None:
-        yield from _mistakes_of_proof(settings.proof)
-
-
-def _mistakes_of_proof(proof: ProofSettings) -> Iterator[str]:
-    secrets = [one for one in (proof.secret, proof.sealed_secret) if one is not None]
-    if (proof.jwks_url is None) == (not secrets):
-        yield "proof: needs either jwks_url or secret"
-        return
-    try:
-        if proof.jwks_url is None:
-            if proof.secret is not None:
-                SharedSecretProof(secret=proof.secret.encode())
-        else:
-            KeySetProof(jwks_url=proof.jwks_url, algorithms=proof.algorithms)
-            url = urlsplit(proof.jwks_url)
-            if url.scheme != "https" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
-                yield "proof.jwks_url: has to start with https://"
-    except ValueError as error:
-        yield f"proof: {error}"
-
-
-def _is_origin(text: str) -> bool:
-    """Scheme, host and port and nothing else (RFC 6454, section 6.1); plain http only for this machine."""
-    try:
-        url = urlsplit(text)
-    except ValueError:
-        return False
-    bare = f"{url.scheme}://{url.netloc}" == text and bool(url.hostname) and url.username is None
-    return bare and (url.scheme == "https" or (url.scheme == "http" and url.hostname in ("localhost", "127.0.0.1")))

@@ -13,7 +13,8 @@ import yaml
 from service.cli.database import embedded_option
 from service.cli.keys import who_and_why, with_pool
 from service.model import new_id
-from service.platforms import SLUG, PlatformSettings, read_settings, sealed
+from service.platform_checks import read_settings
+from service.platforms import SLUG, PlatformSettings, sealed
 from service.sealing import Vault
 from service.settings import Settings, SettingsError
 from service.store.keys import Change, PlatformStore

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from service.callers import Caller
 from service.model import IdentityLevel
-from service.platforms import read_settings, sealed
+from service.platform_checks import read_settings
+from service.platforms import sealed
 from service.sealing import Vault
 from tests.identity.world import NOW, SECRET, Shop, World
 

@@ -12,7 +12,7 @@ import pytest
 from service.cli import main
 from service.identity import Limits
 from service.model import ActionKind, Mode
-from service.platforms import read_settings
+from service.platform_checks import read_settings
 from service.settings_reading import SettingsError
 from service.store.pool import Pool, open_pool
 from tests.identity.world import SECRET, Shop, World

@@ -205,7 +205,7 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
         operations = Operations(flow, rails=vendors.rails, mailer=vendors.mailer, issuers=vendors.issuers, letters=post, brakes=brakes)
         resolution = Resolution(pool, flow, rules, operations)
         domain: Mapping[str, object] = {
-            "cases": Cases(pool, flow, resolution, access, crew=crew, watch=watch),
+            "cases": Cases(pool, flow, resolution, access, identity=identity, crew=crew, watch=watch),
             "queue": Queue(pool, DeskStore(pool), rules, operations, resolution, crew=crew, watch=watch),
             "orders": Orders(OrderStore(pool)),
             "shows": Shows(ShowStore(pool)),

@@ -12,6 +12,7 @@ import msgspec
 from service.access import Access
 from service.callers import Caller
 from service.crew import Crew
+from service.identity import Identity
 from service.model import IdentityLevel, WireId, new_id, wire
 from service.operations import LEASE_SECONDS
 from service.resolution import Contact, Opened, Resolution
@@ -35,7 +36,10 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cases:
-    def __init__(self, pool: Pool, flow: FlowStore, resolution: Resolution, access: Access, *, crew: Crew, watch: Watch) -> None:
+    def __init__(
+        self, pool: Pool, flow: FlowStore, resolution: Resolution, access: Access, *, identity: Identity, crew: Crew, watch: Watch
+    ) -> None:
+        self._identity = identity
         self._pool = pool
         self._flow = flow
         self._resolution = resolution
@@ -44,7 +48,12 @@ class Cases:
         self._watch = watch
 
     async def open(self, caller: Caller, contact: Contact, wait_seconds: float) -> Opened:
-        """Opens a case and waits, so long, for what becomes of it. The work goes on when the waiting ends."""
+        """Opens a case and waits, so long, for what becomes of it. The work goes on when the waiting ends.
+
+        Raises TooMany for a customer who opens one after the other.
+        """
+        if caller.kind == "customer":
+            await self._identity.count_case(caller)
         place = self._crew.reserve()
         try:
             opened = await self._resolution.open_case(caller, contact, begin=place)

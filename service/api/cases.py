@@ -20,7 +20,6 @@ from service.api.contract import examples
 from service.api.headers import Wait, check_repeat
 from service.callers import Caller
 from service.cases import Cases
-from service.identity import Identity
 from service.model import Channel, Problem, WireId, new_id, unwire
 from service.resolution import Contact
 from service.shown import CaseShown
@@ -145,12 +144,9 @@ class CaseRoutes(Controller):
         idempotency: NamedDependency[IdempotencyKey],
         wait: NamedDependency[Wait],
         cases: NamedDependency[Cases],
-        identity: NamedDependency[Identity],
     ) -> Response[CaseShown]:
         """Says what is wrong. The answer is the case as it stands when it is settled, or when the wait is over (202: it goes on)."""
         contact = _contact(data, caller, idempotency)
-        if caller.kind == "customer":
-            await identity.count_case(caller)
         opened = await cases.open(caller, contact, wait.seconds_max)
         if opened.status == "mismatch":
             check_repeat(Made(resource_id=opened.case, same_body=False))

@@ -208,6 +208,17 @@ async def test_the_letter_of_a_killed_process_is_sent_by_another(world: World) -
     assert len(world.mails_to(address)) == 1
 
 
+async def test_a_lost_connection_is_made_anew(world: World) -> None:
+    case, _ = await denied(world)
+    consumers = "FROM pg_stat_activity WHERE application_name = 'makegood jobs' AND datname = current_database()"
+    async with working(world.office.jobs):
+        await until(world, f"SELECT count(*) {consumers}", 1)
+        await world.pool.execute(f"SELECT pg_terminate_backend(pid) {consumers}")
+        await world.office.jobs.tell_waiting(10)
+        await until(world, "SELECT count(*) FROM timeline WHERE kind = 'customer_told'", 1)
+    assert len(await world.entries(case, "customer_told")) == 1
+
+
 async def test_a_stop_ends_the_consumer_at_once_and_with_nothing_half_done(world: World) -> None:
     case, _ = await denied(world)
     async with asyncio.timeout(PATIENCE_SECONDS), working(world.office.jobs):

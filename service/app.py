@@ -47,7 +47,8 @@ from service.loop import Loop
 from service.operations import CALL_SECONDS_MAX, Operations
 from service.orders import Orders
 from service.plan import Rules
-from service.platforms import Platforms
+from service.platform_checks import start_mistakes
+from service.platforms import Platforms, PlatformSettings
 from service.ports import Mailer, PassIssuer, RefundRail
 from service.post import Post
 from service.proofs import Verifier
@@ -55,6 +56,7 @@ from service.queue import Queue
 from service.resolution import Resolution
 from service.sealing import Vault
 from service.settings import Rail, Settings
+from service.settings_reading import SettingsError
 from service.shows import Shows
 from service.store import policies
 from service.store.brakes import BrakeStore
@@ -193,6 +195,7 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
         flow, crew, watch = FlowStore(pool), Crew(), Watch(hints.send)
         rules = rules_of(settings, vendors.kinds, vendors.rails)
         await policies.keep(pool, [(one.hash, one.name, one.text) for one in rules.packs.by_name.values()])
+        await _check_platforms(PlatformStore(pool), vendors.kinds)
         platforms = Platforms(PlatformStore(pool), Vault(secret, purpose="platform"), monotonic=time.monotonic)
         vault, letters = Vault(secret, purpose="identity"), Letters()
         identity = Identity(
@@ -216,7 +219,7 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
             "brakes": brakes,
         }
         yield Application(
-            http=_http(pool, domain, identity, VERSION),
+            http=_http(pool, domain, identity, settings.proxies),
             pool=pool,
             loop=Loop(flow, resolution, operations, jobs, crew=crew, watch=watch),
             jobs=jobs,
@@ -228,13 +231,24 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
         )
 
 
+async def _check_platforms(store: PlatformStore, kinds: Mapping[str, str]) -> None:
+    """Raises SettingsError: money does not act on a real rail without caps, whoever changed the rails since."""
+    mistakes = [
+        f"platform {row.slug}: {mistake}"
+        for row in await store.all()
+        for mistake in start_mistakes(msgspec.convert(row.settings, PlatformSettings), kinds)
+    ]
+    if mistakes:
+        raise SettingsError(mistakes)
+
+
 VERSION: Final = metadata.version("makegood")
 DOMAIN: Final = ("cases", "queue", "orders", "shows", "identity", "platforms", "signing_keys", "access", "brakes")
 ROUTES: Final = (CustomerIdentity, CaseRoutes, DeskRoutes, PlatformFeed, AccessRoutes, BrakeRoutes, WellKnown)
 FAILURES: Final = {**customer_identity.FAILURES, **desk.FAILURES, **platform_routes.FAILURES, **brake_routes.FAILURES}
 
 
-def _http(pool: Pool, domain: Mapping[str, object], identity: Identity, version: str) -> Litestar:
+def _http(pool: Pool, domain: Mapping[str, object], identity: Identity, proxies: int) -> Litestar:
     keys = Keys(KeyStore(pool))
     authenticator = Authenticator(
         key=keys.caller_for, session=identity.caller_for_session, platform_token=identity.caller_for_platform_token
@@ -242,11 +256,11 @@ def _http(pool: Pool, domain: Mapping[str, object], identity: Identity, version:
     parts = Parts(
         authenticator=authenticator,
         readiness=DatabaseReadiness(pool),
-        client_address=ClientAddress(proxies=0),
+        client_address=ClientAddress(proxies=proxies),
         domain=domain,
         failures=FAILURES,
     )
-    return build_app(parts, ROUTES, version=version)
+    return build_app(parts, ROUTES, version=VERSION)
 
 
 def contract_app() -> Litestar:

@@ -297,14 +297,19 @@ def payment_order(view: View) -> tuple[UUID, ...]:
 
 
 def mode_of(rules: Rules, view: View, action: str) -> Mode:
-    """The show's mode for an action, else the platform's. Refunds on a real rail are only suggested until somebody says `act`."""
-    for settings in (view.show.settings if view.show else {}, view.platform):
-        if chosen := (settings.get("modes") or {}).get(action):
-            return Mode(chosen)
-    if action != ActionKind.REFUND or view.order is None:
-        return Mode.ACT
+    """The show's mode for an action, else the platform's. Refunds on a real rail are only suggested until somebody says `act`,
+    and has set caps: without any, `act` counts as `suggest`.
+    """
+    levels = (view.show.settings if view.show else {}, view.platform)
+    chosen = next((Mode(said) for one in levels if (said := (one.get("modes") or {}).get(action))), None)
+    if action != "refund" or view.order is None:
+        return chosen or Mode.ACT
     used = {rules.rails.get(one.rail, "") for one in view.order.payments if one.rail is not None and one.status == "confirmed"}
-    return Mode.ACT if used <= {"sandbox"} else Mode.SUGGEST
+    real = bool(used - {"sandbox"})
+    capped = any(limits for one in levels for limits in (one.get("caps") or {}).values())
+    if chosen is None or (chosen is Mode.ACT and real and not capped):
+        return Mode.SUGGEST if real else Mode.ACT
+    return chosen
 
 
 def _modes(rules: Rules, view: View, approved: Sequence[Judged]) -> frozenset[str]:

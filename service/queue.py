@@ -137,6 +137,9 @@ class Queue:
             task = self._crew.start(self._operations.take(platform, operation))
             await self._crew.wait(task)
 
+    async def has_operation(self, caller: Caller, operation: UUID) -> bool:
+        return await self._store.operation(caller.platform_id, operation) is not None
+
     async def refuse(self, caller: Caller, operation: UUID, reason: str) -> bool:
         """One person's no: it ends, and gives back what it had reserved. False: it was not held."""
         return await self._store.refuse(caller, operation, reason)

@@ -62,6 +62,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str
     processes: int
     pool_size: int
+    proxies: int
+    """how many of our own stand before us and name the client's address"""
     log_format: LogFormat
     log_level: LogLevel
     smtp: Smtp | None
@@ -90,6 +92,8 @@ def load(environment: Mapping[str, str], *, needed: Sequence[str] = ()) -> Setti
         processes=reader.integer("PROCESSES", default=1, least=1, most=128),
         # Half a dozen busy connections fill a core of PostgreSQL; hundreds only queue inside it instead of here.
         pool_size=reader.integer("POOL_SIZE", default=20, least=2, most=200),
+        # A load balancer, or one behind a delivery network; a longer chain is a slip of the keyboard.
+        proxies=reader.integer("PROXIES", default=0, least=0, most=5),
         log_format=reader.choice("LOG_FORMAT", LogFormat, default="json"),
         log_level=reader.choice("LOG_LEVEL", LogLevel, default="info"),
         smtp=_smtp(reader),

@@ -265,7 +265,7 @@ class DeskRoutes(Controller):
         self, operation_id: FromPath[str], data: JSONBody[Judgement], caller: NamedDependency[Caller], queue: NamedDependency[Queue]
     ) -> ApprovedShown:
         """Your yes to something that is held. With enough people it is carried out at once; nobody counts twice."""
-        answer = await queue.approve(caller, _operation(operation_id), data.reason)
+        answer = await queue.approve(caller, await _operation(queue, caller, operation_id), data.reason)
         if answer.status in {"released", "approved"}:
             return ApprovedShown(status=answer.status, given=answer.given, needed=answer.needed)
         raise problems.conflict(answer.status, *_NOT_APPROVED[answer.status])
@@ -275,7 +275,7 @@ class DeskRoutes(Controller):
         self, operation_id: FromPath[str], data: JSONBody[Judgement], caller: NamedDependency[Caller], queue: NamedDependency[Queue]
     ) -> None:
         """Your no to something that is held: it ends, and what it had reserved is free again."""
-        if not await queue.refuse(caller, _operation(operation_id), data.reason):
+        if not await queue.refuse(caller, await _operation(queue, caller, operation_id), data.reason):
             raise problems.conflict("not_held", *_NOT_APPROVED["not_held"])
 
     @post("/v1/operations/{operation_id:str}/settle", status_code=204, opt=opens_to("agent", scope="actions:write"))
@@ -283,7 +283,7 @@ class DeskRoutes(Controller):
         self, operation_id: FromPath[str], data: JSONBody[Settlement], caller: NamedDependency[Caller], queue: NamedDependency[Queue]
     ) -> None:
         """Records a refund that people sent outside every rail (a bank transfer, cash), with its reference."""
-        status = await queue.settle(caller, _operation(operation_id), data.reference)
+        status = await queue.settle(caller, await _operation(queue, caller, operation_id), data.reference)
         if status == "needs_approval":
             raise problems.conflict("needs_approval", "Somebody has to agree first", "Approve the operation, then settle it.")
         if status != "settled":
@@ -296,7 +296,7 @@ class DeskRoutes(Controller):
         """Ends an operation of which nobody could be sure, by what a lead found at the processor. What did not move is free again."""
         if caller.role != "lead":
             raise problems.not_allowed("not_a_lead", "This is for leads.")
-        status = await queue.judge(caller, _operation(operation_id), moved=data.moved, reference=data.reference)
+        status = await queue.judge(caller, await _operation(queue, caller, operation_id), moved=data.moved, reference=data.reference)
         if status == "reference_needed":
             raise problems.invalid("/reference", "is needed: the refund's at the processor, or the new barcode")
         if status != "settled":
@@ -326,9 +326,10 @@ async def _seen(cases: Cases, caller: Caller, case_id: str) -> UUID:
     return case
 
 
-def _operation(text: str) -> UUID:
+async def _operation(queue: Queue, caller: Caller, text: str) -> UUID:
+    """Raises Problem 404: an operation of another platform is none."""
     operation = unwire(WireId.OPERATION, text)
-    if operation is None:
+    if operation is None or not await queue.has_operation(caller, operation):
         raise problems.not_found("operation")
     return operation
 

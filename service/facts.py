@@ -240,13 +240,18 @@ def _incident_facts(view: View, incident: Incident | None, kind: str) -> Mapping
     if incident is None or view.show is None:
         return _NO_INCIDENT
     minutes = _minutes(view.show, incident, view.now)
-    return {
-        "incident.applies": kind in (incident.scope.get("position_kinds") or ("stream",)),
+    facts: dict[str, Any] = {
         "incident.ended": incident.ends_at is not None and incident.ends_at <= view.now,
         "incident.kind": incident.kind,
         "incident.minutes": minutes,
         "incident.share_missed": min(1.0, minutes / view.show.minutes) if view.show.minutes else 0.0,
     }
+    if kind not in (incident.scope.get("position_kinds") or ("stream",)):
+        facts["incident.applies"] = False
+    elif not (incident.scope.get("regions") or incident.scope.get("devices")):
+        facts["incident.applies"] = True
+    # Else nobody has told us where and on what this customer watches: the fact is missing, and people decide.
+    return facts
 
 
 def _minutes(show: ShowView, incident: Incident, now: datetime | None = None) -> int:

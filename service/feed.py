@@ -97,6 +97,8 @@ class ShowFeed(_Wire, frozen=True, kw_only=True):
     parameters: Annotated[dict[Word, Annotated[dict[Word, Parameter], Meta(max_length=100)]], Meta(max_length=50)] = {}
     """parameters of policy packs that this show sets differently, by pack"""
     articles: dict[CustomerProblem, Article] = {}
+    stream_url: Annotated[str, Meta(max_length=500, pattern=r"^https?://[^\s]+$")] | None = None
+    """where the stream opens, for letters, with `{show}` and `{token}` filled in; without one, the platform's"""
 
 
 class Scope(_Wire, frozen=True, kw_only=True):

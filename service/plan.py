@@ -13,7 +13,7 @@ import msgspec
 
 from policies import Guards, Packs, PlannedAction, Verdict, limit
 from service.facts import Asked, Kind, Subject, relevant_passes, subjects
-from service.model import ActionKind, Mode, new_id
+from service.model import Mode, new_id
 from service.view import PassView, PaymentView, View
 
 # A queued case is looked at again after this; its first look depends on its priority (guards.yaml).

@@ -92,6 +92,8 @@ class PlatformSettings(Part, frozen=True, kw_only=True):
     zone: _Text = "UTC"
     sender: _Address | None = None
     """where letters come from; without one, the installation's own"""
+    stream_url: _Text | None = None
+    """where a stream opens, for letters: `https://live.example/{show}?t={token}`; without one, the case's page"""
     contacts: Contacts = Contacts(support="support")
     desk_hours: DeskHours = DeskHours()
     origins: Annotated[tuple[_Text, ...], Meta(max_length=50)] = ()

@@ -275,7 +275,18 @@ def _messages(record: CaseRecord, audience: Audience) -> tuple[MessageShown, ...
 
 # What a customer may read of a timeline: what happened to them, not how the desk works.
 CUSTOMER_KINDS: Final = frozenset(
-    {"contact_received", "contact_joined", "joined", "decided", "already_done", "answered", "asked_for_a_person", "replied", "taken"}
+    {
+        "contact_received",
+        "contact_joined",
+        "joined",
+        "decided",
+        "already_done",
+        "answered",
+        "asked_for_a_person",
+        "replied",
+        "taken",
+        "customer_told",
+    }
 )
 
 

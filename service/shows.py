@@ -27,6 +27,7 @@ class ShowSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     caps: ShowCaps = msgspec.field(default_factory=ShowCaps)
     parameters: dict[str, dict[str, bool | int | float | str]] = {}
     articles: dict[Problem, Article] = {}
+    stream_url: str | None = None
 
 
 class IncidentState(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
@@ -110,7 +111,9 @@ def show_document(platform_id: UUID, ref: str, feed: ShowFeed, *, same_version: 
         "starts_at": feed.starts_at,
         "ends_at": feed.ends_at,
         "status": feed.status,
-        "settings": ShowSettings(modes=feed.modes, caps=feed.caps, parameters=feed.parameters, articles=feed.articles),
+        "settings": ShowSettings(
+            modes=feed.modes, caps=feed.caps, parameters=feed.parameters, articles=feed.articles, stream_url=feed.stream_url
+        ),
     }
 
 

@@ -281,8 +281,7 @@ DECLARE
     o operation;
     a attempt;
     v_try int;
-    v_sent boolean;
-    v_unknown boolean;
+    v_unknown boolean;                   -- some try of this key may have happened
     v_show uuid;
 BEGIN
     SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation FOR NO KEY UPDATE;
@@ -297,9 +296,8 @@ BEGIN
     -- A try without a result under an older lease may have happened.
     UPDATE try SET result = 'UNKNOWN', detail = 'lease ended without an answer', ended_at = v_now
     WHERE platform_id = p_platform AND attempt_id = a.id AND result IS NULL;
-    SELECT coalesce(max(seq), 0) + 1, coalesce(bool_or(result <> 'NOT_SENT'), false), coalesce(bool_or(result = 'UNKNOWN'), false)
-        INTO v_try, v_sent, v_unknown FROM try WHERE platform_id = p_platform AND attempt_id = a.id;
-    IF NOT v_sent THEN
+    SELECT coalesce(max(seq), 0) + 1, coalesce(bool_or(result = 'UNKNOWN'), false) INTO v_try, v_unknown FROM try WHERE platform_id = p_platform AND attempt_id = a.id;
+    IF NOT v_unknown THEN
         SELECT show_id INTO v_show FROM cases WHERE platform_id = p_platform AND id = o.case_id;
         IF braked(p_platform, o.action, o.rail, v_show) THEN
             UPDATE operation SET due_at = v_now + interval '30 seconds', lease_until = NULL WHERE platform_id = p_platform AND id = p_operation;

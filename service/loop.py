@@ -18,6 +18,8 @@ log: Final = structlog.get_logger()
 EVERY_SECONDS: Final = 1.0
 # A second of work at the pace of one process; the rest is due again at once.
 CLAIM_MOST: Final = 64
+# Places left to requests: a customer who waits goes before what is due in bulk.
+PLACES_FOR_REQUESTS: Final = 16
 
 
 class TellsWaiting(Protocol):
@@ -55,7 +57,7 @@ class Loop:
 
     async def once(self) -> bool:
         """One round; True when there was as much to do as there were places, so that more may be due."""
-        most = min(CLAIM_MOST, self._crew.free)
+        most = min(CLAIM_MOST, self._crew.free - PLACES_FOR_REQUESTS)
         if most <= 0:
             return False
         operations = await self._store.claim_operations(most, LEASE_SECONDS)
@@ -64,7 +66,8 @@ class Loop:
         tasks += [self._crew.start(self._resolve(one)) for one in cases if self._crew.reserve()]
         told = await self._teller.tell_waiting(CLAIM_MOST)
         if tasks:
-            await asyncio.wait(tasks)
+            # One slow call holds up nobody else: the next round fills the places that are free by then.
+            await asyncio.wait(tasks, timeout=EVERY_SECONDS)
         return len(operations) + len(cases) >= most or told >= CLAIM_MOST
 
     async def _advance(self, one: ClaimedOperation) -> None:

@@ -55,6 +55,7 @@ class Stage:
         self._clients = clients
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._sold: list[Bought] = []
+        self._platform: Client | None = None
         self.journal = journal
         self.mails: Mailbox = night.mails
 
@@ -115,7 +116,9 @@ class Stage:
 
     async def platform(self) -> Client:
         """The platform's own back end."""
-        return await self._client(lambda: bearer(self._night.desk.platform))
+        if self._platform is None:
+            self._platform = await self._client(lambda: bearer(self._night.desk.platform))
+        return self._platform
 
     async def _client(self, headers: Callable[[], Mapping[str, str]]) -> Client:
         http = httpx.AsyncClient(base_url=self._night.address, timeout=30.0, trust_env=False, verify=self._tls)

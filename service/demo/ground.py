@@ -1,0 +1,82 @@
+"""Where the demo stands: a PostgreSQL in a folder, and in it two databases that no other demo is using."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from service.demo.night import HOST, night_settings
+from service.serving import first_free_port
+from service.settings import Settings, embedded_secret
+from service.store import embedded, migrate
+
+# Each demo that runs beside others in one folder has databases of its own; more than this at once is a mistake.
+_DEMOS_MAX: Final = 9
+_PORTS_FROM: Final = 8080
+
+
+class Ground(msgspec.Struct, frozen=True, kw_only=True):
+    """One demo's place in a folder, for as long as it runs."""
+
+    dsn: str
+    """of the server's maintenance database"""
+    data: Path
+    name: str
+    """of its database, and of its log"""
+
+    @property
+    def log(self) -> Path:
+        return self.data / f"{self.name}.log"
+
+    async def clear(self) -> None:
+        """Forgets every play before this one."""
+        for name in (self.name, f"{self.name}_sandbox"):
+            await embedded.drop_database(self.dsn, name)
+
+    async def prepare(self) -> Settings:
+        """Makes the databases, or finds them, with this release's tables. Raises MigrationError."""
+        url = await embedded.create_database(self.dsn, self.name)
+        sandbox = await embedded.create_database(self.dsn, f"{self.name}_sandbox")
+        await migrate.migrate(url)
+        port = first_free_port(HOST, _PORTS_FROM)
+        secret = await asyncio.to_thread(embedded_secret, self.data)
+        return night_settings(database_url=url, sandbox_database_url=sandbox, port=port, secret=secret.reveal())
+
+
+@contextlib.contextmanager
+def hold_ground(data: Path) -> Iterator[Ground]:
+    """Starts the folder's PostgreSQL, or joins it. Raises TimeoutError when it does not start, OSError when nine demos run already."""
+    data.mkdir(parents=True, exist_ok=True)
+    with _own_place(data) as name, embedded.running(data / "pg") as server:
+        yield Ground(dsn=server.dsn, data=data, name=name)
+
+
+def without_settings(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment with nothing of an installation in it but its folder: the demo never touches a real rail, mailbox or database."""
+    return {name: value for name, value in environment.items() if name == "MAKEGOOD_DATA"}
+
+
+@contextlib.contextmanager
+def _own_place(data: Path) -> Iterator[str]:
+    """The first name that no running demo has: the kernel drops the lock when a process ends, however it ends."""
+    for number in range(1, _DEMOS_MAX + 1):
+        name = "makegood_demo" if number == 1 else f"makegood_demo_{number}"
+        lock = os.open(data / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        try:
+            yield name
+        finally:
+            os.close(lock)
+        return
+    raise OSError(f"{_DEMOS_MAX} demos run in {data} already")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from service.store import embedded, migrate
 # Each demo that runs beside others in one folder has databases of its own; more than this at once is a mistake.
 _DEMOS_MAX: Final = 9
 _PORTS_FROM: Final = 8080
+_PORTS_MAX: Final = 100
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +32,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     data: Path
     name: str
     """of its database, and of its log"""
+    port: int
 
     @property
     def log(self) -> Path:
@@ -45,17 +48,16 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
         url = await embedded.create_database(self.dsn, self.name)
         sandbox = await embedded.create_database(self.dsn, f"{self.name}_sandbox")
         await migrate.migrate(url)
-        port = first_free_port(HOST, _PORTS_FROM)
         secret = await asyncio.to_thread(embedded_secret, self.data)
-        return night_settings(database_url=url, sandbox_database_url=sandbox, port=port, secret=secret.reveal())
+        return night_settings(database_url=url, sandbox_database_url=sandbox, port=self.port, secret=secret.reveal())
 
 
 @contextlib.contextmanager
 def hold_ground(data: Path) -> Iterator[Ground]:
     """Starts the folder's PostgreSQL, or joins it. Raises TimeoutError when it does not start, OSError when nine demos run already."""
     data.mkdir(parents=True, exist_ok=True)
-    with _own_place(data) as name, embedded.running(data / "pg") as server:
-        yield Ground(dsn=server.dsn, data=data, name=name)
+    with _own_place(data) as name, _own_port() as port, embedded.running(data / "pg") as server:
+        yield Ground(dsn=server.dsn, data=data, name=name, port=port)
 
 
 def without_settings(environment: Mapping[str, str]) -> Mapping[str, str]:
@@ -65,18 +67,38 @@ def without_settings(environment: Mapping[str, str]) -> Mapping[str, str]:
 
 @contextlib.contextmanager
 def _own_place(data: Path) -> Iterator[str]:
-    """The first name that no running demo has: the kernel drops the lock when a process ends, however it ends."""
+    """The first name that no running demo has."""
     for number in range(1, _DEMOS_MAX + 1):
         name = "makegood_demo" if number == 1 else f"makegood_demo_{number}"
-        lock = os.open(data / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with _locked(data / f"{name}.lock") as is_ours:
+            if is_ours:
+                yield name
+                return
+    raise OSError(f"{_DEMOS_MAX} demos run in {data} already")
+
+
+@contextlib.contextmanager
+def _own_port() -> Iterator[int]:
+    """The first free port; a demo that starts in another folder at the same moment takes another one (servers share ports silently)."""
+    for candidate in range(_PORTS_FROM, _PORTS_FROM + _PORTS_MAX):
+        port = first_free_port(HOST, candidate)
+        with _locked(Path(tempfile.gettempdir()) / f"makegood-{os.getuid()}-{port}.lock") as is_ours:
+            if is_ours:
+                yield port
+                return
+    raise OSError(f"no free port from {_PORTS_FROM} on")
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Whether the lock is ours until the block ends; the kernel drops it when the process ends, however it ends."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(lock)
-            continue
-        try:
-            yield name
-        finally:
-            os.close(lock)
-        return
-    raise OSError(f"{_DEMOS_MAX} demos run in {data} already")
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(lock)

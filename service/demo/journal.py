@@ -44,12 +44,14 @@ class Journal:
     def stands(self, case: Mapping[str, Any], ms: float | None = None) -> None:
         """The case as the platform reads it: the rules that spoke, and what was done."""
         for one in case["answers"]:
-            self.say("decided", one["rule"] or "", f"{_OUTCOMES.get(one['outcome'], one['outcome'])}: {one['because']}", ms)
+            self.say("decided", f"rule {one['rule']}", f"{_OUTCOMES.get(one['outcome'], one['outcome'])}: {one['because']}", ms)
             ms = None
+            if case["status"] == "denied" and one["would_change"]:
+                self.say("decided", "", f"what would change it: {one['would_change']}")
         if case["question"] is not None:
             self.say("decided", "asks", case["question"]["prompt"], ms)
         if case["status"] == "with_people":
-            self.say("decided", "goes to people", f"skill {case['desk']['skill']}")
+            self.say("decided", "to people", f"skill {case['desk']['skill']}")
         for one in case["operations"]:
             self.say("done", "sandbox" if one["amount"] is not None else "", operation_words(one))
 

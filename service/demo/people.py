@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -31,6 +31,15 @@ class Refused(Exception):  # noqa: N818 - says what happened
         super().__init__(f"{status} {code}: {text}")
         self.status = status
         self.code = code
+
+
+async def refusal(doing: Awaitable[object]) -> str:
+    """The code with which it was refused, such as `same_person`; empty when it was done."""
+    try:
+        await doing
+    except Refused as refused:
+        return refused.code
+    return ""
 
 
 class Client:
@@ -88,16 +97,14 @@ class Fan:
         started = time.perf_counter()
         case = await self.sends(problem, order, says, wait_seconds=wait_seconds, **more)
         waited_ms = _ms_since(started)
+        self._journal.answered(waited_ms)
         self._journal.stands(await self._seen(case), waited_ms)
         return case
 
     async def sends(self, problem: str, order: Bought, says: str, *, key: str | None = None, wait_seconds: int = 20, **more: Any) -> Json:
         """The same, without a word of it in the journal."""
-        started = time.perf_counter()
         body = {"problem": problem, "order": order.ref, "show": order.show, "channel": "widget", "message": says, **more}
-        case = await self.client.post("/v1/cases", body, key=key, wait_seconds=wait_seconds)
-        self._journal.answered(_ms_since(started))
-        return case
+        return await self.client.post("/v1/cases", body, key=key, wait_seconds=wait_seconds)
 
     async def follows(self, case: Json, *statuses: str) -> Json:
         """Keeps the page open until the case has one of these statuses."""

@@ -16,7 +16,8 @@ from service.ports import Mail
 
 # Where the output goes to a file or a pipe, nobody has a width; this fits a page.
 _WIDTH: Final = 120
-_WHO_WIDTH: Final = 28
+_WHO_WIDTH: Final = 33
+_MS_WIDTH: Final = 8
 
 _STYLES: Final[Mapping[Kind, str]] = {
     "asked": "bold",
@@ -39,13 +40,13 @@ class Screen:
         self.failures: list[str] = []
 
     def says(self, line: Line) -> None:
-        row = Table.grid(padding=(0, 1))
-        row.add_column(width=3)
+        row = Table.grid(padding=(0, 1), expand=True)
         row.add_column(width=_WHO_WIDTH, justify="right")
-        row.add_column()
+        row.add_column(ratio=1)
+        row.add_column(width=_MS_WIDTH, justify="right")
         who = " ".join(part for part in (_LABELS.get(line.kind, ""), line.who) if part)
-        words = line.words if line.ms is None else f"{line.words}  [{line.ms:.0f} ms]"
-        row.add_row("", Text(who, style=_STYLES[line.kind]), Text(words, style="dim" if line.kind == "seen" else ""))
+        words = Text(line.words, style="dim" if line.kind == "seen" else "")
+        row.add_row(Text(who, style=_STYLES[line.kind]), words, Text("" if line.ms is None else f"{line.ms:.0f} ms", style="bold"))
         self._console.print(row)
 
     def begins(self, number: int, scenario: Scenario) -> None:

@@ -54,6 +54,8 @@ class Parked(msgspec.Struct, frozen=True, kw_only=True):
     """A wait or an ask that the case was already in."""
 
     wait_for: str
+    ref: str | None
+    """which incident; the patience of a wait is for that one alone"""
     until: datetime
 
 
@@ -173,16 +175,21 @@ def _rest(rules: Rules, view: View, asked: Asked, judged: Sequence[Judged], park
 def _wait_next(rules: Rules, view: View, waiting: Judged, parked: Parked | None) -> Mapping[str, Any]:
     wait = waiting.verdict.wait
     assert wait is not None  # noqa: S101 - the outcome says so
-    if parked is not None and parked.wait_for == wait.wait_for and parked.until <= view.now:
-        return _queue_next(rules, "support", 2)
-    seconds = min(wait.at_most_seconds, rules.guards.patience.wait_seconds_max)
     incident = waiting.subject.incident
+    seconds: float = min(wait.at_most_seconds, rules.guards.patience.wait_seconds_max)
+    look = seconds
+    if parked is not None and (parked.wait_for, parked.ref) == (wait.wait_for, None if incident is None else incident.ref):
+        if parked.until <= view.now:
+            return _queue_next(rules, "support", 2)
+        look = (parked.until - view.now).total_seconds()
+    if incident is not None and incident.ends_at is not None and incident.ends_at > view.now:
+        look = min(look, (incident.ends_at - view.now).total_seconds())  # its end was announced
     return {
         "owner": "timer",
         "wait_for": wait.wait_for,
         "wait_ref": None if incident is None else incident.ref,
         "wait_seconds": seconds,
-        "due_seconds": seconds,
+        "due_seconds": look,
         "outcome": "wait",
     }
 

@@ -160,7 +160,7 @@ class Resolution:
         """What becomes of a case that is looked at once more."""
         parked = None
         if row.wait_for and row.wait_until:
-            parked = planning.Parked(wait_for=row.wait_for, until=row.wait_until)
+            parked = planning.Parked(wait_for=row.wait_for, ref=row.wait_ref, until=row.wait_until)
             if row.wait_for.startswith("answer:") and row.wait_until <= view.now and not row.answers:
                 return planning.ended("closed", "unanswered")
         if row.failed:

@@ -50,6 +50,7 @@ class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
     incident_ref: str | None
     answers: Mapping[str, Any]
     wait_for: str | None
+    wait_ref: str | None
     wait_until: datetime | None
     created_at: datetime
     locale: str
@@ -113,7 +114,7 @@ class FlowStore:
         row = await self._pool.fetchrow(
             """
             SELECT c.id, c.state, c.problem, c.show_id, c.order_id, c.claimed_order, c.requester, c.identity, c.incident_ref, c.answers,
-                c.wait_for, c.wait_until, c.created_at, c.locale, c.decision_id,
+                c.wait_for, c.wait_ref, c.wait_until, c.created_at, c.locale, c.decision_id,
                 ARRAY(SELECT pass_id FROM case_subject s WHERE s.platform_id = $1 AND s.case_id = c.id AND pass_id IS NOT NULL) AS passes,
                 EXISTS (SELECT FROM operation o WHERE o.platform_id = $1 AND o.case_id = c.id AND o.decision_id = c.decision_id
                     AND o.state IN ('REFUSED', 'FAILED')) AS failed
@@ -136,6 +137,7 @@ class FlowStore:
             incident_ref=row["incident_ref"],
             answers=row["answers"],
             wait_for=row["wait_for"],
+            wait_ref=row["wait_ref"],
             wait_until=row["wait_until"],
             created_at=row["created_at"],
             locale=row["locale"],

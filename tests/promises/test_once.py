@@ -56,9 +56,7 @@ async def test_two_hundred_clients_with_keys_of_their_own_move_the_money_once(ho
     assert all([one["amount"] for one in case["operations"] if one["action"] == "refund"] == [SHARE] for case in cases)
     line = await house.books.line(order.payments[0])
     assert (line.refunds, line.refunded_minor) == (1, SHARE)
-    rows = await house.rows(
-        "SELECT c.state, c.joined_to, c.id FROM cases c JOIN orders o ON o.id = c.order_id WHERE o.ref = $1", order.ref
-    )
+    rows = await house.rows("SELECT c.state, c.joined_to, c.id FROM cases c JOIN orders o ON o.id = c.order_id WHERE o.ref = $1", order.ref)
     assert len(rows) == CLIENTS
     # Whoever came while the first was open joined it; whoever came later was shown what was done.
     assert {row["state"] for row in rows} <= {"joined", "resolved"}

@@ -156,7 +156,7 @@ BEGIN
         wait_for = CASE WHEN v_owner = 'timer' THEN p_next->>'wait_for' END,
         wait_ref = CASE WHEN v_owner = 'timer' THEN p_next->>'wait_ref' END,
         wait_until = CASE WHEN v_owner = 'timer'
-            THEN CASE WHEN cases.wait_for = p_next->>'wait_for' THEN coalesce(cases.wait_until, p_now + make_interval(secs => (p_next->>'wait_seconds')::float))
+            THEN CASE WHEN cases.wait_for = p_next->>'wait_for' AND cases.wait_ref IS NOT DISTINCT FROM p_next->>'wait_ref' THEN coalesce(cases.wait_until, p_now + make_interval(secs => (p_next->>'wait_seconds')::float))
                  ELSE p_now + make_interval(secs => (p_next->>'wait_seconds')::float) END END,
         outcome = coalesce(p_next->>'outcome', outcome),
         rest = CASE WHEN v_owner IN ('operation', 'queue') THEN p_next->'rest' END,
@@ -326,6 +326,10 @@ BEGIN
         RETURNING * INTO a;
     ELSIF v_unknown THEN
         UPDATE attempt SET state = 'UNKNOWN' WHERE platform_id = p_platform AND id = a.id;
+    ELSE
+        -- No try of this key can have arrived, so the processor's window for it starts with this one.
+        UPDATE attempt SET first_sent_at = v_now, key_expires_at = v_now + make_interval(secs => p_key_seconds)
+        WHERE platform_id = p_platform AND id = a.id;
     END IF;
     INSERT INTO try (platform_id, attempt_id, seq, lease_epoch, started_at) VALUES (p_platform, a.id, v_try, p_epoch, v_now);
     UPDATE operation SET state = 'SENT', lease_until = v_now + make_interval(secs => p_lease_seconds),
@@ -476,6 +480,13 @@ BEGIN
     RETURN v_count;
 END $$;
 
+-- A pass that admits nobody any more, or whose position is promised back in full: nothing new is made for its holder.
+CREATE FUNCTION pass_given_back(p_platform uuid, p_pass uuid) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM pass JOIN line ON line.platform_id = p_platform AND line.id = pass.line_id
+        WHERE pass.platform_id = p_platform AND pass.id = p_pass AND (pass.status <> 'valid' OR (line.price > 0 AND line.awarded >= line.price)))
+$$;
+
 -- The operations on passes that a decision asks for, [{id, action, pass, rail, result}]. One open operation a pass and action.
 CREATE FUNCTION passes_act(p_platform uuid, p_case uuid, p_order uuid, p_decision uuid, p_actions jsonb, p_hold text[], p_priority int,
                            p_now timestamptz) RETURNS int
@@ -489,6 +500,9 @@ BEGIN
     FOR r IN SELECT * FROM jsonb_to_recordset(p_actions) AS (id uuid, action text, pass uuid, rail text, result jsonb, resend uuid, barcode text)
              ORDER BY pass, action
     LOOP
+        IF r.action <> 'void_pass' AND pass_given_back(p_platform, r.pass) THEN
+            RAISE EXCEPTION USING ERRCODE = 'MG001', MESSAGE = 'the pass was given back';
+        END IF;
         INSERT INTO operation (platform_id, id, case_id, order_id, decision_id, action, state, rail, pass_id, result, holds, approvals_needed, priority,
                                due_at, created_at)
         VALUES (p_platform, r.id, p_case, p_order, p_decision, r.action, CASE WHEN cardinality(p_hold) = 0 THEN 'READY' ELSE 'HELD' END, r.rail,
@@ -556,9 +570,10 @@ BEGIN
     SELECT lease_epoch, problem INTO v_epoch, v_problem FROM cases WHERE platform_id = v_platform AND id = v_case AND state = 'open' FOR NO KEY UPDATE;
     IF v_epoch IS DISTINCT FROM (doc->>'epoch')::bigint THEN RETURN '{"status": "lost"}'; END IF;
     -- What the case is about to wait for must not have come meanwhile: who brings it locks the same row, then wakes.
-    IF v_next->>'wait_for' = 'incident_end' THEN
+    IF v_next->>'wait_for' = 'incident_end' AND v_next->>'wait_ref' IS NOT NULL THEN
         PERFORM 1 FROM incident i JOIN cases c ON c.platform_id = v_platform AND c.id = v_case
-        WHERE i.platform_id = v_platform AND i.show_id = c.show_id AND i.ref = v_next->>'wait_ref' AND i.ends_at IS NULL FOR SHARE OF i;
+        WHERE i.platform_id = v_platform AND i.show_id = c.show_id AND i.ref = v_next->>'wait_ref' AND (i.ends_at IS NULL OR i.ends_at > v_now)
+        FOR SHARE OF i;
         IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = 'MG001', MESSAGE = 'the incident ended'; END IF;
     END IF;
     IF doc ? 'attach' THEN
@@ -682,6 +697,7 @@ DECLARE
     v_attempt uuid := (doc->>'attempt')::uuid;
     v_state text := doc->>'state';
     v_accepted boolean := doc->>'attempt_state' IN ('ACCEPTED', 'SUCCEEDED');
+    v_news boolean;
     v_kind text;
     o operation;
     v_case uuid;
@@ -694,6 +710,9 @@ BEGIN
         FOR NO KEY UPDATE;
     SELECT * INTO o FROM operation WHERE platform_id = v_platform AND id = v_id FOR NO KEY UPDATE;
     IF o.lease_epoch <> (doc->>'epoch')::bigint OR o.ended_at IS NOT NULL THEN RETURN '{"status": "lost"}'; END IF;
+    -- A processor that is away for hours, or takes days to settle, is no news at each look.
+    v_news := v_state <> 'SENT' OR CASE WHEN v_accepted THEN o.accepted_at IS NULL ELSE NOT EXISTS (SELECT FROM try
+        WHERE platform_id = v_platform AND attempt_id = v_attempt AND seq = (doc->>'try')::int - 1 AND result = doc->>'result') END;
     UPDATE try SET result = doc->>'result', detail = coalesce(doc->>'detail', ''), ended_at = v_now
     WHERE platform_id = v_platform AND attempt_id = v_attempt AND seq = (doc->>'try')::int AND result IS NULL;
     UPDATE attempt SET state = coalesce(doc->>'attempt_state', state), provider_ref = coalesce(doc->>'provider_ref', provider_ref),
@@ -724,6 +743,7 @@ BEGIN
     v_kind := o.action || CASE WHEN v_state = 'DONE' THEN '_done' WHEN v_accepted THEN '_accepted' WHEN v_state = 'REFUSED' THEN '_refused'
         WHEN v_state = 'FAILED' THEN '_failed' WHEN v_state = 'NEEDS_REVIEW' THEN '_needs_review' WHEN v_state = 'HELD' THEN '_held'
         WHEN doc->>'result' = 'UNKNOWN' THEN '_unknown' ELSE '_not_sent' END;
+    IF NOT v_news THEN RETURN jsonb_build_object('status', 'stored', 'case', v_case); END IF;
     PERFORM order_fact_add(v_platform, o.order_id, v_kind, coalesce(o.rail, 'people'), v_now, jsonb_strip_nulls(jsonb_build_object(
         'operation', v_id, 'amount', o.amount, 'currency', o.currency, 'payment', o.payment_id, 'pass', o.pass_id,
         'provider_ref', doc->>'provider_ref', 'failure', doc->>'failure')), v_case);
@@ -757,6 +777,13 @@ BEGIN
     IF braked(p_platform, o.action, o.rail, v_show) THEN
         UPDATE operation SET due_at = v_now + interval '30 seconds', lease_until = NULL WHERE platform_id = p_platform AND id = p_operation;
         RETURN false;
+    END IF;
+    IF o.action <> 'void_pass' AND pass_given_back(p_platform, o.pass_id) THEN
+        UPDATE operation SET state = 'REFUSED', due_at = NULL, ended_at = v_now WHERE platform_id = p_platform AND id = p_operation;
+        PERFORM order_fact_add(p_platform, o.order_id, o.action || '_refused', 'operation', v_now,
+                               jsonb_build_object('operation', o.id, 'pass', o.pass_id, 'failure', 'given_back'), o.case_id);
+        PERFORM case_after_operations(p_platform, o.case_id, v_now);
+        RETURN true;
     END IF;
     IF o.action = 'reissue_access' THEN PERFORM operation_reissue(p_platform, p_operation, v_now);
     ELSIF o.action = 'replace_pass' THEN PERFORM operation_replaced(p_platform, p_operation, p_barcode, p_resend, v_now);

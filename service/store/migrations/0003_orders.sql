@@ -482,7 +482,7 @@ BEGIN
     RETURN jsonb_build_object('result', 'updated', 'id', became.id, 'version', became.version, 'woken', woken);
 END $$;
 
--- One incident of the feed. Result as for an order, or `unknown_show`. An incident that has ended wakes the cases that wait for it.
+-- One incident of the feed. Result as for an order, or `unknown_show`. An incident that is new or has ended wakes the cases that wait for one.
 CREATE FUNCTION incident_put(doc jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     p uuid := (doc->>'platform')::uuid;
@@ -514,5 +514,5 @@ BEGIN
         RETURNING * INTO became;
     END IF;
     RETURN jsonb_build_object('result', CASE WHEN was.id IS NULL THEN 'created' ELSE 'updated' END, 'id', became.id, 'version', became.version,
-        'woken', CASE WHEN became.ends_at IS NULL THEN 0 ELSE cases_wake(p, of_show, 'incident_end') END);
+        'woken', CASE WHEN became.ends_at IS NULL AND was.id IS NOT NULL THEN 0 ELSE cases_wake(p, of_show, 'incident_end') END);
 END $$;

@@ -1,0 +1,1 @@
+"""Every imported order against every problem: `python -m tests.sweep`."""

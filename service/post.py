@@ -215,8 +215,11 @@ def _resolved(shown: CaseShown, record: CaseRecord, before: ToldBefore, at: _Pla
     )
     if record.outcome == "already_done":
         because = sentence(at.language, "already_done", at.words)
-    else:
+    elif any(one.outcome == "approve" for one in shown.answers):
         because = _because(shown, "approve", "deny") or sentence(at.language, "by_people", at.words)
+    else:
+        # The rules had said no, or nothing: it was people who settled it, and a denial of before is not the reason.
+        because = sentence(at.language, "by_people", at.words)
     return CaseResolved(
         **_basics(at),
         because=because,

@@ -27,6 +27,8 @@ async def a_person_looks_again(stage: Stage) -> Json:
     seen = await fan.client.get(f"/v1/cases/{case['id']}")
     stage.check("the reply is in the case and in the mail", holds=[one["kind"] for one in seen["messages"]][-1] == "reply")
     stage.check("nothing of the desk is shown", holds=seen["desk"] is None)
+    last = await stage.told(order, "settled it")
+    stage.check("the last mail does not repeat the denial", holds="cannot be given back" not in last.text)
     return case
 
 

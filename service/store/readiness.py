@@ -37,6 +37,7 @@ UNREACHABLE: Final[tuple[type[Exception], ...]] = (
     asyncpg.PostgresConnectionError,
     asyncpg.TooManyConnectionsError,
     asyncpg.CannotConnectNowError,
+    asyncpg.ObjectNotInPrerequisiteStateError,  # the database is closed to connections
     asyncpg.AdminShutdownError,
     # an idle connection whose server went away says so only when it is next used, and in these words
     asyncpg.InternalClientError,

@@ -291,9 +291,12 @@ async def test_while_the_database_is_away_the_caller_is_asked_to_come_back(
     name = await world.pool.fetchval("SELECT current_database()")
     server = await open_connection(postgres_dsn)
     try:
+        # As in a shutdown: those who are in are sent away, and nobody else is let in.
+        await server.execute(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS false')
         await server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
         answer = await things.post("/v1/things", content=b'{"items":[]}', headers=signed(key))
     finally:
+        await server.execute(f'ALTER DATABASE "{name}" WITH ALLOW_CONNECTIONS true')
         await server.close()
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
     assert MADE == []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -217,8 +218,7 @@ def moved(line: str) -> str:
 
 
 @pytest.fixture
-async def night(postgres_dsn: str, template_database: str, tmp_path: Path) -> Any:
-    del tmp_path
+async def night(postgres_dsn: str, template_database: str) -> AsyncIterator[Night]:
     run = uuid4().hex[:12]
     database = await embedded.create_database(postgres_dsn, f"readme_{run}", template=template_database)
     ledger = await embedded.create_database(postgres_dsn, f"readme_{run}_sandbox")
@@ -235,7 +235,9 @@ async def test_the_requests_of_the_readme_work_in_their_order(night: Night) -> N
     tokens = {"KEY": night.desk.platform, "AGENT": night.desk.agent, "SESSION": opened.json()["token"]}
     shell = Shell(night, {"AT": night.address, **tokens})
     seen: list[Mapping[str, Any]] = []
-    for line in requests():
+    lines = requests()
+    assert {line.split()[0] for line in lines} == set(SPEAKERS)
+    for line in lines:
         code = await _code(night) if "/v1/sessions/verify" in line else ""
         answer = await shell.run(line.replace("042917", code) if code else line)
         assert answer.is_success, (line, answer.text)
@@ -248,14 +250,13 @@ async def test_the_requests_of_the_readme_work_in_their_order(night: Night) -> N
             seen.append(answer.json())
     paid = [one for answer in seen for one in answer.get("operations", ()) if one["action"] == "refund"]
     assert {(one["status"], one["amount"]) for one in paid} == {("sent", 694)}
-    assert len(seen) >= 20
 
 
 async def _settled(shell: Shell) -> None:
-    for _ in range(10):
-        answer = await shell.run("api $AT/v1/cases/$CASE/progress")
-        if answer.text and (await shell.run("api $AT/v1/cases/$CASE")).json()["status"] == "resolved":
+    for _ in range(100):
+        if (await shell.run("api $AT/v1/cases/$CASE")).json()["status"] == "resolved":
             return
+        await asyncio.sleep(0.2)
     raise AssertionError("the case did not go on by itself")
 
 

@@ -404,6 +404,11 @@ async def all_holds(house: House) -> None:
     assert await books_that_differ(house) == {}
 
 
+def figures(text: str) -> None:
+    """What was counted and how long it took; `pytest -s` shows it."""
+    sys.stdout.write(f"\n{text}\n")
+
+
 def uuid_of(case: str) -> UUID:
     found = unwire(WireId.CASE, case)
     assert found is not None

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from service.demo.world import Bought
-from tests.promises.house import House, all_holds, stream
+from tests.promises.house import House, all_holds, figures, stream
 
 CLIENTS = 200
 SHARE = 694  # 25 of 90 minutes of 25.00
@@ -65,4 +65,4 @@ async def test_two_hundred_clients_with_keys_of_their_own_move_the_money_once(ho
     contacts = await house.value("SELECT count(*) FROM contact WHERE case_id = ANY ($1)", list(own))
     assert contacts == CLIENTS
     await all_holds(house)
-    print(f"\n{CLIENTS} clients, keys of their own: answers {dict(statuses)}, {len(own)} cases, {CLIENTS - len(own)} joined, 1 refund")
+    figures(f"{CLIENTS} clients, keys of their own: answers {dict(statuses)}, {len(own)} cases, {CLIENTS - len(own)} joined, 1 refund")

@@ -1,0 +1,204 @@
+"""Processes are killed, told to stop, and work side by side: every refund is made, none twice, and nobody is left waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest_asyncio
+
+from service.demo.world import Bought, bearer
+from service.settings import Settings
+from tests.promises.house import (
+    FULL,
+    PATIENCE_SECONDS,
+    House,
+    all_holds,
+    figures,
+    free_port,
+    many_orders,
+    open_house,
+    serving_process,
+    until,
+)
+
+REFUNDS: Final = 500 if FULL else 120
+# Shares of the refunds that the ledger has when the process is killed.
+MOMENTS: Final = (0.02, 0.15, 0.3, 0.5, 0.75) if FULL else (0.1, 0.5)
+# Longer than the lease of what the killed process was at.
+LEASE: Final = timedelta(seconds=16)
+SHARE: Final = 2500 * 25 // 90
+STREAMS: Final = 50
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def idle(fresh_settings: Settings) -> AsyncIterator[House]:
+    """An installation that nobody serves yet."""
+    async with open_house(fresh_settings) as house:
+        yield house
+
+
+async def _over(house: House, ref: str, *, running: bool = False) -> str:
+    now = datetime.now(UTC)
+    show = await house.shop.show(ref, starts_in=timedelta(minutes=-60))
+    await house.shop.incident(show, "out1", now - timedelta(minutes=40), None if running else now - timedelta(minutes=15))
+    return show
+
+
+async def _asks_until_answered(house: House, order: Bought) -> Any:
+    """A client as they are: asks again with the same key when the connection breaks or nobody is there."""
+    ends_at = time.monotonic() + 120
+    while True:
+        try:
+            return await house.report("stream_outage", order, key=f"key-{order.ref}")
+        except httpx.TransportError:
+            assert time.monotonic() < ends_at
+            await asyncio.sleep(0.1)
+
+
+async def _refunds(house: House) -> int:
+    return sum(line.refunds for line in await house.books.ledger())
+
+
+async def test_a_process_that_is_killed_in_the_middle_of_refunds_loses_and_doubles_none(idle: House, ref: str, tmp_path: Path) -> None:
+    waiting: asyncio.Task[list[Any]] | None = None
+    killed_with: list[int] = []
+    killed_at = 0.0
+    for moment in MOMENTS:
+        async with serving_process(idle.settings, tmp_path) as process:
+            if waiting is None:
+                orders = await many_orders(idle, await _over(idle, ref), REFUNDS)
+                await idle.books.set_latency(30)
+                waiting = asyncio.ensure_future(asyncio.gather(*(_asks_until_answered(idle, order) for order in orders)))
+            goal = moment * REFUNDS
+            await until(lambda: _refunds(idle), lambda count, goal=goal: count >= goal)  # type: ignore[misc]
+            await process.kill()
+            killed_at = time.monotonic()
+            killed_with.append(await idle.value("SELECT count(*) FROM try WHERE result IS NULL"))
+            if moment != MOMENTS[-1] or not FULL:
+                await idle.pass_time(LEASE)
+    assert waiting is not None
+    assert max(killed_with) > 0, "no refund was under way when the process was killed"
+    async with serving_process(idle.settings, tmp_path):
+        cases = await waiting
+        ended = await until(
+            lambda: idle.rows("SELECT state, count(*) AS n FROM cases GROUP BY state"),
+            lambda rows: [row["state"] for row in rows] == ["resolved"],
+            seconds_max=3 * PATIENCE_SECONDS,
+        )
+        seconds = time.monotonic() - killed_at
+        assert ended == [{"state": "resolved", "n": REFUNDS}]
+        assert len({case["id"] for case in cases}) == REFUNDS
+        ledger = await idle.books.ledger()
+        assert Counter((line.refunds, line.refunded_minor) for line in ledger) == {(1, SHARE): REFUNDS}
+        assert await idle.value("SELECT count(*) FROM try WHERE result IS NULL") == 0
+        tries = await idle.value("SELECT count(*) FROM try WHERE result = 'UNKNOWN'")
+        await all_holds(idle)
+    figures(
+        f"{REFUNDS} refunds, killed {len(MOMENTS)} times with {killed_with} under way: all made, none twice, {tries} unknown tries "
+        f"followed up; {seconds:.1f} s from the last SIGKILL to the last recovered case{'' if FULL else ', its leases ended by the clock'}"
+    )
+
+
+async def test_a_process_that_is_told_to_stop_ends_its_streams_and_records_every_refund(idle: House, ref: str, tmp_path: Path) -> None:
+    async with serving_process(idle.settings, tmp_path) as process:
+        running = await many_orders(idle, await _over(idle, ref, running=True), STREAMS)
+        over = await many_orders(idle, await _over(idle, f"{ref}-2"), STREAMS)
+        followed = await asyncio.gather(*(idle.report("stream_outage", order) for order in running))
+        opened = asyncio.Semaphore(0)
+
+        async def follow(case: str) -> list[str]:
+            headers = bearer(idle.desk.platform)
+            async with (
+                httpx.AsyncClient(base_url=process.address, timeout=60, trust_env=False, verify=False) as client,  # noqa: S501 - no TLS here
+                client.stream("GET", f"/v1/cases/{case}/progress", headers=headers) as answer,
+            ):
+                seen = []
+                async for line in answer.aiter_lines():
+                    if not seen:
+                        opened.release()
+                    seen.append(line)
+                return seen
+
+        streams = asyncio.ensure_future(asyncio.gather(*(follow(case["id"]) for case in followed)))
+        for _ in range(STREAMS):
+            await opened.acquire()
+        await idle.books.set_latency(2500)
+        asked = asyncio.ensure_future(asyncio.gather(*(idle.report("stream_outage", order) for order in over)))
+        under_way = await until(
+            lambda: idle.value("SELECT count(*) FROM try WHERE result IS NULL"),
+            lambda count: count == STREAMS,
+            seconds_max=PATIENCE_SECONDS,
+        )
+        began = time.monotonic()
+        assert await process.terminate() == 0, process.log()
+        seconds = time.monotonic() - began
+        assert all(lines for lines in await streams)
+        assert len(await asked) == STREAMS
+    assert await idle.rows("SELECT coalesce(result, 'none') AS result, count(*) AS n FROM try GROUP BY 1") == [
+        {"result": "ANSWERED", "n": STREAMS}
+    ]
+    assert await idle.rows("SELECT state, count(*) AS n FROM operation GROUP BY 1") == [{"state": "DONE", "n": STREAMS}]
+    assert await _refunds(idle) == STREAMS
+    await all_holds(idle)
+    figures(f"SIGTERM with {STREAMS} streams and {under_way} refunds open: exit code 0 after {seconds:.1f} s, nothing unknown")
+
+
+async def test_two_processes_share_the_work_and_tell_each_other(idle: House, ref: str, tmp_path: Path, worker_id: str) -> None:
+    count = 60
+    second = free_port(worker_id) + 1
+    async with serving_process(idle.settings, tmp_path) as one:
+        async with serving_process(idle.settings, tmp_path, port=second) as other:
+            assert one.address != other.address
+            now = datetime.now(UTC)
+            show = await _over(idle, ref, running=True)
+            orders = await many_orders(idle, show, count)
+            cases = await asyncio.gather(*(idle.report("stream_outage", order) for order in orders))
+            assert {case["status"] for case in cases} == {"waiting"}
+
+            async def follow(case: str) -> list[str]:
+                async with (
+                    httpx.AsyncClient(base_url=other.address, timeout=60, trust_env=False) as client,
+                    client.stream("GET", f"/v1/cases/{case}/progress", headers=bearer(idle.desk.platform)) as answer,
+                ):
+                    return [line async for line in answer.aiter_lines() if line.startswith("data:")]
+
+            following = asyncio.ensure_future(follow(cases[0]["id"]))
+            await idle.shop.incident(show, "out1", now - timedelta(minutes=40), now - timedelta(minutes=15))
+            events = await following
+            assert '"status":"resolved"' in events[-1]
+            await until(
+                lambda: idle.rows("SELECT state, count(*) AS n FROM cases GROUP BY state"),
+                lambda rows: rows == [{"state": "resolved", "n": count}],
+            )
+            # Nobody's work was done a second time: one decision after the wait, one attempt, one try for each.
+            assert await idle.value("SELECT count(*) FROM try") == count
+            assert await idle.value("SELECT max(n) FROM (SELECT count(*) AS n FROM decision GROUP BY case_id) d") == 2
+            assert Counter(line.refunds for line in await idle.books.ledger()) == {1: count}
+            # What one process holds, the other shows: both answer the same.
+            async with httpx.AsyncClient(base_url=other.address, trust_env=False) as client:
+                path = f"/v1/cases/{cases[0]['id']}"
+                there = (await client.get(path, headers=bearer(idle.desk.platform))).json()
+            assert there == await idle.case(cases[0]["id"])
+            await all_holds(idle)
+
+
+async def test_a_process_takes_over_what_another_was_killed_at(idle: House, ref: str, tmp_path: Path, worker_id: str) -> None:
+    async with serving_process(idle.settings, tmp_path) as one, serving_process(idle.settings, tmp_path, port=free_port(worker_id)):
+        (order,) = await many_orders(idle, await _over(idle, ref), 1)
+        await idle.books.set_latency(5000)
+        case = await idle.report("stream_outage", order, wait=0)
+        await until(lambda: _refunds(idle), lambda count: count == 1)
+        await one.kill()
+        await idle.books.set_latency(0)
+        await idle.pass_time(LEASE)
+        (operation,) = await until(lambda: idle.operations(case["id"]), lambda found: found[0]["state"] == "DONE")
+        assert [attempt["tries"] for attempt in operation["attempts"]] == [["UNKNOWN", "ANSWERED"]]
+        assert await _refunds(idle) == 1
+        await all_holds(idle)

@@ -119,7 +119,7 @@ async def test_a_process_that_is_told_to_stop_ends_its_streams_and_records_every
                 httpx.AsyncClient(base_url=process.address, timeout=60, trust_env=False, verify=False) as client,  # noqa: S501 - no TLS here
                 client.stream("GET", f"/v1/cases/{case}/progress", headers=headers) as answer,
             ):
-                seen = []
+                seen: list[str] = []
                 async for line in answer.aiter_lines():
                     if not seen:
                         opened.release()
@@ -153,40 +153,39 @@ async def test_a_process_that_is_told_to_stop_ends_its_streams_and_records_every
 async def test_two_processes_share_the_work_and_tell_each_other(idle: House, ref: str, tmp_path: Path, worker_id: str) -> None:
     count = 60
     second = free_port(worker_id) + 1
-    async with serving_process(idle.settings, tmp_path) as one:
-        async with serving_process(idle.settings, tmp_path, port=second) as other:
-            assert one.address != other.address
-            now = datetime.now(UTC)
-            show = await _over(idle, ref, running=True)
-            orders = await many_orders(idle, show, count)
-            cases = await asyncio.gather(*(idle.report("stream_outage", order) for order in orders))
-            assert {case["status"] for case in cases} == {"waiting"}
+    async with serving_process(idle.settings, tmp_path) as one, serving_process(idle.settings, tmp_path, port=second) as other:
+        assert one.address != other.address
+        now = datetime.now(UTC)
+        show = await _over(idle, ref, running=True)
+        orders = await many_orders(idle, show, count)
+        cases = await asyncio.gather(*(idle.report("stream_outage", order) for order in orders))
+        assert {case["status"] for case in cases} == {"waiting"}
 
-            async def follow(case: str) -> list[str]:
-                async with (
-                    httpx.AsyncClient(base_url=other.address, timeout=60, trust_env=False) as client,
-                    client.stream("GET", f"/v1/cases/{case}/progress", headers=bearer(idle.desk.platform)) as answer,
-                ):
-                    return [line async for line in answer.aiter_lines() if line.startswith("data:")]
+        async def follow(case: str) -> list[str]:
+            async with (
+                httpx.AsyncClient(base_url=other.address, timeout=60, trust_env=False) as client,
+                client.stream("GET", f"/v1/cases/{case}/progress", headers=bearer(idle.desk.platform)) as answer,
+            ):
+                return [line async for line in answer.aiter_lines() if line.startswith("data:")]
 
-            following = asyncio.ensure_future(follow(cases[0]["id"]))
-            await idle.shop.incident(show, "out1", now - timedelta(minutes=40), now - timedelta(minutes=15))
-            events = await following
-            assert '"status":"resolved"' in events[-1]
-            await until(
-                lambda: idle.rows("SELECT state, count(*) AS n FROM cases GROUP BY state"),
-                lambda rows: rows == [{"state": "resolved", "n": count}],
-            )
-            # Nobody's work was done a second time: one decision after the wait, one attempt, one try for each.
-            assert await idle.value("SELECT count(*) FROM try") == count
-            assert await idle.value("SELECT max(n) FROM (SELECT count(*) AS n FROM decision GROUP BY case_id) d") == 2
-            assert Counter(line.refunds for line in await idle.books.ledger()) == {1: count}
-            # What one process holds, the other shows: both answer the same.
-            async with httpx.AsyncClient(base_url=other.address, trust_env=False) as client:
-                path = f"/v1/cases/{cases[0]['id']}"
-                there = (await client.get(path, headers=bearer(idle.desk.platform))).json()
-            assert there == await idle.case(cases[0]["id"])
-            await all_holds(idle)
+        following = asyncio.ensure_future(follow(cases[0]["id"]))
+        await idle.shop.incident(show, "out1", now - timedelta(minutes=40), now - timedelta(minutes=15))
+        events = await following
+        assert '"status":"resolved"' in events[-1]
+        await until(
+            lambda: idle.rows("SELECT state, count(*) AS n FROM cases GROUP BY state"),
+            lambda rows: rows == [{"state": "resolved", "n": count}],
+        )
+        # Nobody's work was done a second time: one decision after the wait, one attempt, one try for each.
+        assert await idle.value("SELECT count(*) FROM try") == count
+        assert await idle.value("SELECT max(n) FROM (SELECT count(*) AS n FROM decision GROUP BY case_id) d") == 2
+        assert Counter(line.refunds for line in await idle.books.ledger()) == {1: count}
+        # What one process holds, the other shows: both answer the same.
+        async with httpx.AsyncClient(base_url=other.address, trust_env=False) as client:
+            path = f"/v1/cases/{cases[0]['id']}"
+            there = (await client.get(path, headers=bearer(idle.desk.platform))).json()
+        assert there == await idle.case(cases[0]["id"])
+        await all_holds(idle)
 
 
 async def test_a_process_takes_over_what_another_was_killed_at(idle: House, ref: str, tmp_path: Path, worker_id: str) -> None:

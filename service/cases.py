@@ -66,7 +66,8 @@ class Cases:
         elif place:
             self._crew.release()
         if opened.status != "mismatch" and not opened.settled:
-            await self._settle(caller.platform_id, opened.case, wait_seconds)
+            of = opened.case if opened.status == "opened" else await store.target(self._pool, caller.platform_id, opened.case)
+            await self._settle(caller.platform_id, of, wait_seconds)
         return opened
 
     async def _carry_on(self, platform: UUID, opened: Opened) -> None:
@@ -123,18 +124,20 @@ class Cases:
         """What happens to the case from `after` on, until it ends, 25 s have passed, or the process stops."""
         clock = asyncio.get_running_loop().time
         ends_at = clock() + STREAM_SECONDS_MAX
-        while True:
-            entries = await store.timeline(self._pool, caller.platform_id, case, after, PAGE_MAX)
-            shown = await self.get(caller, case)
-            if shown is None:
-                return
-            after = entries[-1].seq if entries else after
-            if entries:
-                visible = entries if caller.kind in {"agent", "machine", "platform"} else _for_customer(entries)
-                yield Progress(entries=tuple(visible), case=shown)
-            if shown.state != "open" or clock() >= ends_at or self._watch.closing:
-                return
-            await self._watch.wait(case, ends_at - clock())
+        with self._watch.listening(await store.target(self._pool, caller.platform_id, case)) as heard:
+            while True:
+                entries = await store.timeline(self._pool, caller.platform_id, case, after, PAGE_MAX)
+                shown = await self.get(caller, case)
+                if shown is None:
+                    return
+                after = entries[-1].seq if entries else after
+                if entries:
+                    visible = entries if caller.kind in {"agent", "machine", "platform"} else _for_customer(entries)
+                    yield Progress(entries=tuple(visible), case=shown)
+                # Of a joined case, the case it joined goes on: what ends is told there.
+                if shown.ended_at is not None or clock() >= ends_at or self._watch.closing:
+                    return
+                await heard.wait(ends_at - clock())
 
     # ------------------------------------------------------------------------------------------------ speaking again
 
@@ -156,7 +159,7 @@ class Cases:
         """Takes the case up for an order that this customer has proved to be theirs."""
         done = await self._resolution.identify(caller, case, order)
         if done:
-            await self._settle(caller.platform_id, case, wait_seconds)
+            await self._settle(caller.platform_id, await store.target(self._pool, caller.platform_id, case), wait_seconds)
         return done
 
     async def _resume(self, platform: UUID, case: UUID, wait_seconds: float) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 from uuid import UUID
 
@@ -12,7 +13,7 @@ LOOK_SECONDS: Final = 2.0
 
 
 class Watch:
-    """One a process. `tell()` is called after a commit; `wait()` returns at a change, at shutdown, or when it is time to look."""
+    """One a process. `tell()` is called after a commit; whoever listens is woken."""
 
     def __init__(self, send: Callable[[UUID], Awaitable[None]]) -> None:
         self._send = send
@@ -40,16 +41,15 @@ class Watch:
         for event in self._waiting.get(case, ()):
             event.set()
 
-    async def wait(self, case: UUID, seconds_max: float) -> None:
-        if self.closing:
-            return
+    @contextmanager
+    def listening(self, case: UUID) -> Iterator[Heard]:
+        """Hears every change from here on: look at the case after this, never before, or a change in between is missed."""
         event = asyncio.Event()
         self._waiting.setdefault(case, set()).add(event)
+        if self.closing:
+            event.set()
         try:
-            async with asyncio.timeout(min(seconds_max, LOOK_SECONDS)):
-                await event.wait()
-        except TimeoutError:
-            pass
+            yield Heard(event)
         finally:
             others = self._waiting[case]
             others.discard(event)
@@ -59,9 +59,26 @@ class Watch:
     async def until(self, case: UUID, seconds_max: float, holds: Callable[[], Awaitable[bool]]) -> bool:
         """Waits until `holds` answers yes, at most so long; what it last answered."""
         ends_at = asyncio.get_running_loop().time() + seconds_max
-        while not await holds():
-            left = ends_at - asyncio.get_running_loop().time()
-            if left <= 0 or self.closing:
-                return False
-            await self.wait(case, left)
+        with self.listening(case) as heard:
+            while not await holds():
+                left = ends_at - asyncio.get_running_loop().time()
+                if left <= 0 or self.closing:
+                    return False
+                await heard.wait(left)
         return True
+
+
+class Heard:
+    """What one listener has heard and not yet looked at."""
+
+    def __init__(self, event: asyncio.Event) -> None:
+        self._event = event
+
+    async def wait(self, seconds_max: float) -> None:
+        """Returns at a change, also one that came before the wait, at shutdown, or when it is time to look."""
+        try:
+            async with asyncio.timeout(min(seconds_max, LOOK_SECONDS)):
+                await self._event.wait()
+        except TimeoutError:
+            return
+        self._event.clear()

@@ -164,6 +164,12 @@ async def read(pool: Pool, platform: UUID, case: UUID, address: str | None) -> C
     return None if text is None else _RECORD.decode(text)
 
 
+async def target(pool: Pool, platform: UUID, case: UUID) -> UUID:
+    """The case itself, or the one it joined: changes are told under that id. A case that is not there is its own."""
+    found: UUID | None = await pool.fetchval("SELECT coalesce(joined_to, id) FROM cases WHERE platform_id = $1 AND id = $2", platform, case)
+    return found or case
+
+
 async def settled(pool: Pool, platform: UUID, case: UUID) -> bool:
     """The case is not being worked on by a process or an operation just now."""
     found: bool = await pool.fetchval(

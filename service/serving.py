@@ -114,7 +114,14 @@ def _child(arguments: Sequence[str], environment: dict[str, str]) -> subprocess.
 def first_free_port(host: str, start: int) -> int:
     """The first port from `start` on which nobody listens. (Binding would not tell: the server shares ports with its own processes.)"""
     for port in range(start, start + 200):
-        with socket.socket() as probe:
-            if probe.connect_ex((host, port)) != 0:
-                return port
+        if not is_taken(host, port):
+            return port
     raise OSError(f"no free port from {start} to {start + 199}")
+
+
+def is_taken(host: str, port: int) -> bool:
+    """Somebody answers there already. A server of ours would not be refused the port: it would get half of the other's requests."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((host, port)) == 0

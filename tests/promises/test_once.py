@@ -66,3 +66,13 @@ async def test_two_hundred_clients_with_keys_of_their_own_move_the_money_once(ho
     assert contacts == CLIENTS
     await all_holds(house)
     figures(f"{CLIENTS} clients, keys of their own: answers {dict(statuses)}, {len(own)} cases, {CLIENTS - len(own)} joined, 1 refund")
+
+
+async def test_everything_goes_on_when_postgresql_has_looked_at_its_tables_anew(house: House, ref: str) -> None:
+    """Autovacuum does this by itself: what each connection keeps of tables and functions is then read anew."""
+    for number in range(3):
+        order = await _after_an_outage(house, f"{ref}-{number}")
+        assert (await house.report("stream_outage", order))["status"] == "resolved"
+        assert (await house.report("link_dead", order))["status"] in {"resolved", "with_people"}
+        await house.pool.execute("ANALYZE")
+    await all_holds(house)

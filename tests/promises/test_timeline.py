@@ -118,12 +118,10 @@ async def test_a_page_of_the_timeline_is_one_query(house: House, ref: str) -> No
         sent.append(record.query)
 
     assert house.settings.database_url is not None
-    async with await open_pool(house.settings.database_url.reveal(), size=1) as pool:
-        async with pool.acquire() as connection:
-            connection.add_query_logger(listen)
-            await asyncio.sleep(0)
-            await case_store.timeline(connection, house.desk.platform_id, uuid_of(case["id"]), 0, 100)  # type: ignore[arg-type]  # it fetches as a pool does
-            await asyncio.sleep(0)
+    async with await open_pool(house.settings.database_url.reveal(), size=1) as pool, pool.acquire() as connection:
+        connection.add_query_logger(listen)
+        await case_store.timeline(connection, house.desk.platform_id, uuid_of(case["id"]), 0, 100)  # type: ignore[arg-type]  # it fetches as a pool does
+        await asyncio.sleep(0)
     assert len(sent) == 1
 
 

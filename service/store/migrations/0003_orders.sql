@@ -180,7 +180,7 @@ END $$;
 -- A pass that is `pending` (a replacement under way) is left to its operation.
 CREATE FUNCTION order_pass_put(p uuid, of_line uuid, said jsonb, fed jsonb, learnt_at timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    its line%ROWTYPE;
+    its record; -- `line` is a type of PostgreSQL's own, too: a variable of it is lost as soon as statistics of the table are new
     about jsonb;
     named pass;
     holds pass;
@@ -254,8 +254,8 @@ END $$;
 CREATE FUNCTION order_line_put(p uuid, of_order uuid, buyer uuid, item jsonb, withdrawn boolean, learnt_at timestamptz) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
-    was line%ROWTYPE; -- the bare word is a type of PostgreSQL's own
-    became line%ROWTYPE;
+    was record;    -- of `line`, see order_pass_put
+    became record;
     said jsonb := nullif(item->'pass', 'null');
     facts jsonb := '[]';
     about jsonb := jsonb_build_object('position', item->>'ref');
@@ -302,7 +302,7 @@ END $$;
 -- A line that the feed no longer names is cancelled, never deleted: money may have been awarded for it.
 CREATE FUNCTION order_lines_missing(p uuid, of_order uuid, items jsonb, learnt_at timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    gone line%ROWTYPE;
+    gone record;
     facts jsonb := '[]';
 BEGIN
     FOR gone IN

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -11,10 +11,13 @@ from policies import limit
 from service.callers import Caller
 from service.model import new_id
 from service.operations import LEASE_SECONDS
-from service.plan import Rules, caps_of, pass_action, payment_order
+from service.plan import Rules, admits, caps_of, pass_action, payment_order
 from service.view import View
 
 Cause = Literal["incident", "show_cancelled", "show_postponed", "duplicate_charge", "no_pass", "remorse", "goodwill"]
+
+# What happened to the show itself: it is owed for what admits to that show.
+_OF_A_SHOW: Final = frozenset({"incident", "show_cancelled", "show_postponed"})
 
 
 class AgentAction(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +68,7 @@ def _pass(view: View, action: AgentAction) -> Any:
         if one.id == action.pass_id and one.status == "valid":
             entry = pass_action(view, one, action.action)
             if entry is None:
-                raise ActionRefused("/action", "needs a case that is about a show")
+                raise ActionRefused("/action", "needs a case about a show that this ticket admits to")
             return entry
     raise ActionRefused("/pass_id", "is no valid ticket of this order")
 
@@ -95,6 +98,8 @@ def _target(view: View, action: AgentAction) -> tuple[UUID | None, UUID | None]:
         raise ActionRefused("/payment", "is no payment of this order")
     for line in order.lines:
         if line.ref == action.position and line.type == "position":
+            if action.cause in _OF_A_SHOW and not admits(view, line.id):
+                raise ActionRefused("/position", "is not for the show that this case is about")
             _check_room(action, line.price)
             return line.id, None
     raise ActionRefused("/position", "is no position of this order")

@@ -186,16 +186,20 @@ def _positions(view: View, asked: Asked, common: Mapping[str, Any]) -> tuple[Sub
 
 
 def _lines(view: View, asked: Asked) -> Sequence[LineView]:
-    """The lines a case is about: those of the named passes, else all that belong to the show or to none."""
+    """The lines a case is about: all that belong to the show, or to none in an order that admits to it; of these those of the named passes.
+
+    Whoever asks names the show: of a show that the order does not admit to, nothing of the order is due.
+    """
     assert view.order is not None  # noqa: S101 - the caller branched on it
-    lines = view.order.lines
+    lines: Sequence[LineView] = view.order.lines
+    if view.show is not None:
+        admits = any(view.show.id in line.shows for line in lines)
+        lines = [line for line in lines if view.show.id in line.shows or (admits and not line.shows)]
     named = set(asked.passes) | ({asked.only_pass} if asked.only_pass else set())
-    if named:
-        of_passes = {one.line for one in view.order.passes if one.id in named}
-        return [line for line in lines if line.id in of_passes]
-    if view.show is None:
+    if not named:
         return lines
-    return [line for line in lines if not line.shows or view.show.id in line.shows]
+    of_passes = {one.line for one in view.order.passes if one.id in named}
+    return [line for line in lines if line.id in of_passes]
 
 
 def _left_by_line(order: OrderView) -> dict[UUID, int]:

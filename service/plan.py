@@ -273,7 +273,7 @@ def pass_action(view: View, one: PassView, action: str) -> Mapping[str, Any] | N
     issuer = "here" if one.issuer == "makegood" else "issuer"
     entry: dict[str, Any] = {"id": new_id(), "action": action, "pass": one.id, "rail": issuer, "result": {}}
     if action == "reissue_access":
-        if view.show is None:
+        if view.show is None or not admits(view, one.line):
             return None
         expires = max(view.show.ends_at, view.now) + ACCESS_AFTER_SHOW
         return entry | {"rail": "here", "result": {"jti": new_id(), "show": view.show.id, "expires_at": expires}}
@@ -282,6 +282,11 @@ def pass_action(view: View, one: PassView, action: str) -> Mapping[str, Any] | N
     if action == "replace_pass":
         return entry | {"result": {"new_pass": new_id()}, "resend": new_id(), "barcode": new_barcode()}
     return entry
+
+
+def admits(view: View, line: UUID) -> bool:
+    """The line is for the show that this is about."""
+    return any(one.id == line and view.show is not None and view.show.id in one.shows for one in (view.order.lines if view.order else ()))
 
 
 def new_barcode() -> str:

@@ -24,7 +24,7 @@ ENV PATH=/opt/makegood/.venv/bin:$PATH PYTHONUNBUFFERED=1 MAKEGOOD_BIND=0.0.0.0:
 USER 10001:10001
 WORKDIR /var/lib/makegood
 EXPOSE 8080
-# A worker listens nowhere: run it with --no-healthcheck, its work shows in the metrics of those that serve.
+# A worker listens nowhere: run it with --no-healthcheck.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 \
   CMD ["python3", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['MAKEGOOD_BIND'].rsplit(':', 1)[1] + '/livez', timeout=2)"]
 # Longer than a stream lives (25 s) and an operation's lease (15 s), so that a stop is a clean one: docker stop --time 40.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 from integrations.mail_message import address, compose
@@ -14,6 +15,24 @@ from service.ports import Declined, Mail, OutcomeUnknown, Unavailable
 _KEPT_MAX: Final = 1000
 # A script longer than this is a mistake in a test.
 _SCRIPTED_MAX: Final = 1000
+
+
+# As many as a person who tries things looks through.
+_FILES_MAX: Final = 200
+
+
+class MailFolder:
+    """Where somebody who tries Makegood without a mail server reads the mail: one text file each, the newest two hundred."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, mail: Mail) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        name = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{mail.message_key.hex}.txt"
+        (self._folder / name).write_text(f"To: {mail.to}\nSubject: {mail.subject}\n\n{mail.text}\n", encoding="utf-8")
+        for old in sorted(self._folder.glob("*.txt"))[:-_FILES_MAX]:
+            old.unlink(missing_ok=True)
 
 
 class SandboxMailer:

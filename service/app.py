@@ -19,7 +19,7 @@ from integrations.mail_smtp import SmtpMailer
 from integrations.payments_stripe import StripeRail
 from integrations.sandbox import SandboxRail, open_sandbox
 from integrations.sandbox_issuer import SandboxIssuer
-from integrations.sandbox_mail import SandboxMailer
+from integrations.sandbox_mail import MailFolder, SandboxMailer
 from policies import GUARDS_FILE, Packs, bundled_folder, load_guards, load_packs
 from service.access import Access, KeyRing
 from service.api import brakes as brake_routes
@@ -69,7 +69,7 @@ from service.store.orders import OrderStore
 from service.store.pool import Pool, open_pool
 from service.store.readiness import DatabaseReadiness
 from service.store.shows import ShowStore
-from service.tokens import Sealer
+from service.tokens import Sealer, Unsealable
 from service.watch import Watch
 
 # What a stop waits for work under way: a call's deadline and the commit after it.
@@ -162,7 +162,7 @@ async def open_rail(settings: Settings, rail: Rail) -> AsyncIterator[RefundRail]
 @asynccontextmanager
 async def open_mailer(settings: Settings) -> AsyncIterator[Mailer]:
     if settings.smtp is None:
-        yield SandboxMailer(sender="sandbox@localhost.example")
+        yield SandboxMailer(sender="sandbox@localhost.example", on_mail=MailFolder(settings.data / "mails").keep)
         return
     smtp = settings.smtp
     mailer = SmtpMailer(
@@ -188,8 +188,16 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(await open_pool(dsn, size=settings.pool_size))
         web = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+        if missing := await DatabaseReadiness(pool).missing():
+            raise SettingsError(list(missing))
         signing = SigningKeys(SigningKeyStore(pool), Sealer(secret))
         await signing.ensure()
+        try:
+            await signing.current()
+        except Unsealable:
+            raise SettingsError(
+                ["MAKEGOOD_SECRET is not the one that this database was set up with: its signing key does not open"]
+            ) from None
         access = Access(pool, KeyRing(signing), settings.public_url)
         hints = Hints(pool, dsn)
         flow, crew, watch = FlowStore(pool), Crew(), Watch(hints.send)

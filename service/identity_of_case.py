@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -20,6 +21,13 @@ class SaysChecked(Protocol):
     @property
     def order(self) -> str | None: ...
 
+    @property
+    def passes(self) -> tuple[UUID, ...]: ...
+
+
+class NotTheirPasses(Exception):  # noqa: N818 - says what happened
+    """A pass was named that is none of the order's, or not the asker's own."""
+
 
 class Asker(msgspec.Struct, frozen=True, kw_only=True):
     requester: str
@@ -28,9 +36,23 @@ class Asker(msgspec.Struct, frozen=True, kw_only=True):
     only_pass: UUID | None = None
     """of a holder: the pass of their own"""
 
-    def seen(self, view: View) -> View:
-        """The view as this asker may use it: without the order until it is known who asks."""
-        return view if self.level.at_least(IdentityLevel.VERIFIED) else msgspec.structs.replace(view, order=None)
+    def seen(self, view: View, *, named_show: bool) -> View:
+        """The view as this asker may use it: until it is known who asks without the order, and without a show that only the order told."""
+        if self.level.at_least(IdentityLevel.VERIFIED):
+            return view
+        return msgspec.structs.replace(view, order=None, show=view.show if named_show else None)
+
+    def passes(self, view: View, named: tuple[UUID, ...]) -> tuple[UUID, ...]:
+        """The passes that the case is about: of a holder their own, else those that were named. None: all that the problem concerns.
+
+        Raises NotTheirPasses. Before it is known who asks, nothing is said of any pass.
+        """
+        if view.order is None or not self.level.at_least(IdentityLevel.VERIFIED):
+            return named
+        own = {one.id for one in view.order.passes} if self.only_pass is None else {self.only_pass}
+        if not own.issuperset(named):
+            raise NotTheirPasses
+        return named if self.only_pass is None else (self.only_pass,)
 
 
 def asks(caller: Caller, view: View, contact: SaysChecked) -> Asker:
@@ -40,7 +62,7 @@ def asks(caller: Caller, view: View, contact: SaysChecked) -> Asker:
     if caller.kind in {"agent", "machine"}:
         vouches = contact.checked is not None and (caller.kind == "agent" or "vouch" in caller.scopes)
         return Asker(requester="agent", level=IdentityLevel.VERIFIED if vouches else IdentityLevel.CLAIMED)
-    return _customer(caller, view)
+    return _customer(caller, view, contact.passes)
 
 
 def asked_before(row: CaseRow, view: View) -> Asker:
@@ -53,12 +75,12 @@ def asked_before(row: CaseRow, view: View) -> Asker:
     return Asker(requester=row.requester, level=level, only_pass=only)
 
 
-def proven(caller: Caller, view: View) -> Asker:
-    """What a customer's session or JWT has proved about the order of this view."""
-    return _customer(caller, view)
+def proven(caller: Caller, view: View, passes: Sequence[UUID]) -> Asker:
+    """What a customer's session or JWT has proved about the order of this view; `passes`: those that they named."""
+    return _customer(caller, view, passes)
 
 
-def _customer(caller: Caller, view: View) -> Asker:
+def _customer(caller: Caller, view: View, passes: Sequence[UUID]) -> Asker:
     claimed = IdentityLevel.CLAIMED if caller.level.at_least(IdentityLevel.CLAIMED) else IdentityLevel.ANONYMOUS
     nobody = Asker(requester="nobody", level=claimed)
     if view.order is None or not caller.level.at_least(IdentityLevel.VERIFIED):
@@ -69,5 +91,6 @@ def _customer(caller: Caller, view: View) -> Asker:
     mine = {line.id for line in view.order.lines if line.mine} if caller.email is not None else set()
     own = [one.id for one in view.order.passes if one.line in mine and one.status == "valid"]
     if own:
-        return Asker(requester="holder", level=IdentityLevel.VERIFIED, only_pass=own[0])
+        only = next((one for one in passes if one in own), own[0])
+        return Asker(requester="holder", level=IdentityLevel.VERIFIED, only_pass=only)
     return nobody

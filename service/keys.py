@@ -35,7 +35,6 @@ SCOPES: Final[Mapping[str, str]] = {
     "cases:write": "open cases and write to them",
     "cases:read": "read cases and timelines",
     "access:check": "ask whether an access token opens a stream",
-    "events:read": "read what the platform is told",
     "brakes:write": "pause and resume actions, set modes and caps",
     "queue:work": "take, answer and give back queued cases",
     "actions:write": "start actions and agree to them",
@@ -43,7 +42,7 @@ SCOPES: Final[Mapping[str, str]] = {
 }
 
 _DEFAULT_SCOPES: Final[Mapping[str, tuple[str, ...]]] = {
-    "platform": ("orders:write", "orders:read", "cases:write", "cases:read", "access:check", "events:read", "brakes:write"),
+    "platform": ("orders:write", "orders:read", "cases:write", "cases:read", "access:check", "brakes:write"),
     "agent": ("orders:read", "cases:write", "cases:read", "queue:work", "actions:write"),
     "lead": ("orders:read", "cases:write", "cases:read", "queue:work", "actions:write", "brakes:write"),
     "machine": ("orders:read", "cases:write", "cases:read", "queue:work", "actions:write"),

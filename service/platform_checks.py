@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from service.model import ActionKind, Mode
-from service.platforms import Part, PlatformSettings, ProofSettings
+from service.platforms import IssuerSettings, Part, PlatformSettings, ProofSettings
 from service.proofs import KeySetProof, SharedSecretProof
 from service.settings_reading import SettingsError
 
@@ -67,6 +67,13 @@ def _part_of(kind: Any) -> type[Part] | None:
     return None
 
 
+def _mistakes_of_issuer(issuer: IssuerSettings) -> Iterator[str]:
+    if issuer.kind == "platform" and not issuer.url:
+        yield "issuer.url: is needed when the platform makes its passes"
+    if issuer.url not in {None, "sandbox"}:
+        yield "issuer.url: only `sandbox` is known to this release"
+
+
 def _mistakes_of_sense(settings: PlatformSettings) -> Iterator[str]:
     try:
         ZoneInfo(settings.zone)
@@ -81,8 +88,7 @@ def _mistakes_of_sense(settings: PlatformSettings) -> Iterator[str]:
                 yield f"{name}.{language}: the platform does not offer this language"
     if settings.desk_hours.opens >= settings.desk_hours.closes:
         yield "desk_hours: closes before it opens"
-    if settings.issuer.kind == "platform" and not settings.issuer.url:
-        yield "issuer.url: is needed when the platform makes its passes"
+    yield from _mistakes_of_issuer(settings.issuer)
     if settings.proof is not None:
         yield from _mistakes_of_proof(settings.proof)
 

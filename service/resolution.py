@@ -68,19 +68,20 @@ class Resolution:
     async def open_case(self, caller: Caller, contact: Contact, *, begin: bool) -> Opened:
         """Stores a new contact and, where it is known who asks, decides it in the same commit.
 
-        `begin`: this process has a place for the work now; else whoever is free takes it up within a second.
+        `begin`: this process has a place for the work now; else whoever is free takes it up within a second. Raises NotTheirPasses.
         """
         case = new_id()
         for tries_left in range(_DECISIONS_MAX - 1, -1, -1):
             view = await self._view(caller, contact)
             asker = who.asks(caller, view, contact)
-            asked = _asked(contact, asker)
-            plan = self._decide(view, asked, asker) if tries_left else planning.to_people(self._rules, "support", 2, "facts_moved")
+            asked = _asked(contact, asker, asker.passes(view, contact.passes))
+            seen = asker.seen(view, named_show=contact.show is not None)
+            plan = self._decide(seen, asked, asker) if tries_left else planning.to_people(self._rules, "support", 2, "facts_moved")
+            document = self._document(caller.platform_id, case, 1, view=view, asker=asker, plan=plan) | {"begin": begin}
+            if document["order"] is None and asked.passes:
+                document["answers"] = {"passes": asked.passes}  # as if they had been asked: for when it is known whose they are
             try:
-                answer = await self._store.open_and_decide(
-                    _opening(caller, contact, asker, view, case),
-                    self._document(caller.platform_id, case, 1, view=view, asker=asker, plan=plan) | {"begin": begin},
-                )
+                answer = await self._store.open_and_decide(_opening(caller, contact, asker, view, case, asked), document)
             except FactsMoved:
                 continue
             begun = tuple(answer.get("operations", ()))
@@ -102,7 +103,7 @@ class Resolution:
     async def identify(self, caller: Caller, case: UUID, order_ref: str | None) -> bool:
         """A customer who has proved who they are takes up the case they opened before. False: the proof does not open the order.
 
-        The answer is the same whether the order does not exist or is somebody else's.
+        The answer is the same whether the order does not exist or is somebody else's. Raises NotTheirPasses.
         """
         row = await self._store.case(caller.platform_id, case)
         if row is None or row.order is not None or row.state != "open":
@@ -111,9 +112,10 @@ class Resolution:
         view = await view_store.read(
             self._pool, caller.platform_id, order_ref=order_ref, show=row.show, address=caller.email.lower() if caller.email else None
         )
-        asker = who.proven(caller, view)
+        asker = who.proven(caller, view, _passes_of(row))
         if order_ref is None or not asker.level.at_least(IdentityLevel.VERIFIED):
             return False
+        asker.passes(view, _passes_of(row))
         epoch = await self._store.lease_case(caller.platform_id, case, LEASE_SECONDS)
         if epoch is not None:
             await self._resolve(caller.platform_id, row, epoch, order_ref=order_ref, proven=asker)
@@ -154,7 +156,7 @@ class Resolution:
         pack = self._rules.packs.for_problem(asked.problem)
         if not asker.level.at_least(IdentityLevel.VERIFIED) and pack.for_each != "case":
             return planning.ask_identity(self._rules)
-        return planning.plan(self._rules, asker.seen(view), asked, None)
+        return planning.plan(self._rules, view, asked, None)
 
     def _again(self, row: CaseRow, view: View, asker: who.Asker) -> Plan:
         """What becomes of a case that is looked at once more."""
@@ -177,7 +179,7 @@ class Resolution:
         pack = self._rules.packs.for_problem(row.problem)
         if not asker.level.at_least(IdentityLevel.VERIFIED) and pack.for_each != "case":
             return planning.ask_identity(self._rules)
-        return planning.plan(self._rules, asker.seen(view), asked, parked)
+        return planning.plan(self._rules, asker.seen(view, named_show=row.show is not None), asked, parked)
 
     def _document(
         self, platform: UUID, case: UUID, epoch: int, *, view: View, asker: who.Asker, plan: Plan, row: CaseRow | None = None
@@ -215,7 +217,7 @@ class Resolution:
         return document
 
 
-def _opening(caller: Caller, contact: Contact, asker: who.Asker, view: View, case: UUID) -> Mapping[str, Any]:
+def _opening(caller: Caller, contact: Contact, asker: who.Asker, view: View, case: UUID, asked: Asked) -> Mapping[str, Any]:
     """The contact as case_open takes it. The order is set only where its customer is known."""
     verified = asker.level.at_least(IdentityLevel.VERIFIED)
     return {
@@ -237,16 +239,16 @@ def _opening(caller: Caller, contact: Contact, asker: who.Asker, view: View, cas
         "identity": asker.level,
         "incident_ref": contact.incident,
         "message": {"id": new_id(), "body": contact.message} if contact.message else {},
-        "passes": list(contact.passes) or [asker.only_pass],
+        "passes": list(asked.passes) or [None],
         "lease_seconds": LEASE_SECONDS,
     }
 
 
-def _asked(contact: Contact, asker: who.Asker) -> Asked:
+def _asked(contact: Contact, asker: who.Asker, passes: tuple[UUID, ...]) -> Asked:
     return Asked(
         problem=contact.problem,
         requester=asker.requester,
-        passes=contact.passes,
+        passes=passes,
         only_pass=asker.only_pass,
         incident_ref=contact.incident,
         answers={},
@@ -256,8 +258,8 @@ def _asked(contact: Contact, asker: who.Asker) -> Asked:
 
 def _passes_of(row: CaseRow) -> tuple[UUID, ...]:
     """The passes the case is about: those it was opened for, or the one the customer named when asked."""
-    named = row.answers.get("passes")
-    return row.passes or ((UUID(str(named)),) if named else ())
+    named = row.answers.get("passes") or ()
+    return row.passes or tuple(UUID(one) for one in ([named] if isinstance(named, str) else named))
 
 
 def _verdicts(plan: Plan) -> list[Mapping[str, Any]]:

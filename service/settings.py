@@ -107,6 +107,11 @@ def load(environment: Mapping[str, str], *, needed: Sequence[str] = ()) -> Setti
     return settings
 
 
+def is_sandbox_only(settings: Settings) -> bool:
+    """There are rails, and none of them pays real money."""
+    return bool(settings.rails) and all(rail.kind == "sandbox" for rail in settings.rails)
+
+
 def embedded_secret(data: Path) -> Secret:
     """The secret of an installation that keeps its database in `data`: made once, kept beside the database, readable by its owner only."""
     path = data / "secret"

@@ -16,8 +16,10 @@ from service.api.contract import examples
 from service.brakes import Brake, Brakes, Scope, UnknownBrake
 from service.callers import Caller
 
-Reason = Annotated[str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$", examples=["refunds look too high since 20:10"])]
-Ref = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$", examples=["refund"])]
+Reason = Annotated[
+    str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)", examples=["refunds look too high since 20:10"])
+]
+Ref = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)", examples=["refund"])]
 
 _WRITE: Final = opens_to("platform", "agent", scope="brakes:write")
 

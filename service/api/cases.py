@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 from litestar import Controller, Request, Response, get, post
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 from msgspec import Meta
@@ -26,10 +27,10 @@ from service.shown import CaseShown
 from service.store.cases import TimelineEntry
 from service.store.idempotency import IdempotencyKey, Made
 
-Ref = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Ref = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
 Text = Annotated[str, Meta(min_length=1, max_length=5000)]
-Language = Annotated[str, Meta(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
-PassId = Annotated[str, Meta(pattern=r"^pass_[0-9a-f]{32}$")]
+Language = Annotated[str, Meta(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$(?!\n)")]
+PassId = Annotated[str, Meta(pattern=r"^pass_[0-9a-f]{32}$(?!\n)")]
 # A group order has at most a few dozen tickets; more is a mistake.
 _PASSES_MAX: Final = 50
 
@@ -133,10 +134,20 @@ CASE_EXAMPLE: Final = {
 }
 
 
+_OPENED: Final = {
+    200: ResponseSpec(data_container=CaseShown, generate_examples=False, description="The same key again: the case as it is now"),
+    202: ResponseSpec(data_container=CaseShown, generate_examples=False, description="The wait is over, and the work goes on"),
+}
+
+
 class CaseRoutes(Controller):
     tags = ("cases",)
 
-    @post("/v1/cases", opt={**opens_to(*_CALLERS, scope="cases:write"), **examples(request=_NEW, answer=CASE_EXAMPLE)})
+    @post(
+        "/v1/cases",
+        responses=_OPENED,
+        opt={**opens_to(*_CALLERS, scope="cases:write"), **examples(request=_NEW, answer=CASE_EXAMPLE)},
+    )
     async def open_case(
         self,
         data: JSONBody[NewCase],

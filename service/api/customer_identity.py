@@ -22,11 +22,16 @@ from service.platforms import Platforms
 # RFC 5321, section 4.5.3.1.3: a path of 256 with its brackets. What is no address is refused before anything is looked up.
 Email = Annotated[
     str,
-    Meta(min_length=3, max_length=254, pattern=r"^[^\s@<>,;\"\x00-\x1f\x7f]+@[^\s@<>,;\"\x00-\x1f\x7f]+$", examples=["mira@example.org"]),
+    Meta(
+        min_length=3,
+        max_length=254,
+        pattern=r"^[^\s@<>,;\"\x00-\x1f\x7f]+@[^\s@<>,;\"\x00-\x1f\x7f]+$(?!\n)",
+        examples=["mira@example.org"],
+    ),
 ]
-OrderRef = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$", examples=["M0VLU"])]
-Language = Annotated[str, Meta(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", examples=["de-CH"])]
-Digits = Annotated[str, Meta(pattern=r"^[0-9]{6}$", examples=["042917"])]
+OrderRef = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)", examples=["M0VLU"])]
+Language = Annotated[str, Meta(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$(?!\n)", examples=["de-CH"])]
+Digits = Annotated[str, Meta(pattern=r"^[0-9]{6}$(?!\n)", examples=["042917"])]
 
 
 class SessionOpened(msgspec.Struct, frozen=True, kw_only=True):

@@ -51,7 +51,7 @@ class QueuePage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Take(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    case: Annotated[str, Meta(pattern=r"^case_[0-9a-f]{32}$")] | None = None
+    case: Annotated[str, Meta(pattern=r"^case_[0-9a-f]{32}$(?!\n)")] | None = None
     """none: the best of the queue for your skills"""
 
 
@@ -87,7 +87,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    reference: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[\x20-\x7e]+$")]
+    reference: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[\x20-\x7e]+$(?!\n)")]
     """of the transfer, as your bank shows it"""
 
 
@@ -96,7 +96,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     moved: bool
     """true: it did happen"""
-    reference: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[\x20-\x7e]+$")] | None = None
+    reference: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[\x20-\x7e]+$(?!\n)")] | None = None
 
 
 class ApprovedShown(msgspec.Struct, frozen=True, kw_only=True):

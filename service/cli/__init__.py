@@ -21,6 +21,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "platform": ("platform", "Add and list platforms."),
     "keys": ("keys", "Issue, list and revoke keys of platforms and agents."),
     "doctor": ("doctor", "Say what is wrong with this installation, and how to mend it."),
+    "sandbox": ("sandbox", "Make charges in the sandbox's ledger, so that they can be refunded."),
     "openapi": ("openapi", "Print the HTTP contract."),
 }
 

@@ -12,7 +12,7 @@ import asyncpg
 import click
 import msgspec
 
-from service.settings import NEEDED_TO_SERVE, Rail, Secret, Settings, embedded_secret, load
+from service.settings import NEEDED_TO_SERVE, Rail, Secret, Settings, SettingsError, embedded_secret, is_sandbox_only, load
 from service.store import embedded, migrate
 
 _DATABASE: Final = "makegood"
@@ -63,6 +63,12 @@ def database_url(settings: Settings) -> str:
     if settings.database_url is None:
         raise click.UsageError("MAKEGOOD_DATABASE_URL is not set; --embedded brings a database of its own")
     return settings.database_url.reveal()
+
+
+def need_mail(settings: Settings) -> None:
+    """Raises SettingsError where customers would be told by mail that nobody sends. With sandboxes alone, letters may stay here."""
+    if settings.smtp is None and not is_sandbox_only(settings):
+        raise SettingsError(["MAKEGOOD_SMTP_HOST is needed: codes, tickets and answers go out by mail"])
 
 
 @click.command("migrate")

@@ -16,7 +16,7 @@ import msgspec
 
 from service.cli.database import database_url, embedded_option, installation
 from service.ports import Declined, Mailer, OutcomeUnknown, RefundRail, Unavailable
-from service.settings import Rail, Settings, SettingsError, load
+from service.settings import Rail, Settings, SettingsError, is_sandbox_only, load
 from service.store import migrate
 from service.store.pool import open_connection
 
@@ -44,6 +44,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
     rails: Mapping[str, Callable[[], AbstractAsyncContextManager[RefundRail]]]
     mailer: Callable[[], AbstractAsyncContextManager[Mailer]] | None
+    sandbox_only: bool
+    """no rail pays real money, so that letters need not arrive either"""
     policies: Callable[[], str]
     """loads every pack; returns what to show, raises ValueError"""
 
@@ -98,6 +100,8 @@ class Doctor:
     async def _mail(self) -> Finding:
         make = self._parts.mailer
         if make is None:
+            if self._parts.sandbox_only:
+                return Finding(part="mail", said="sandbox: letters are text files in the data folder, nobody gets them")
             return Finding(part="mail", said="not set up, so nobody gets a code or a pass", mend="set MAKEGOOD_SMTP_HOST and _SENDER")
         return await self._try("mail", "look at MAKEGOOD_SMTP_*: host, port, TLS, user and password", _opened(make))
 
@@ -132,6 +136,7 @@ def command(*, is_embedded: bool) -> None:
 def _examine(settings: Settings) -> Sequence[Finding]:
     parts = Parts(
         rails={rail.name: functools.partial(_rail, settings, rail) for rail in settings.rails},
+        sandbox_only=is_sandbox_only(settings),
         mailer=functools.partial(_mailer, settings) if settings.smtp is not None else None,
         policies=functools.partial(_policies, settings),
     )
@@ -173,5 +178,5 @@ def _despite_mistakes() -> Sequence[Finding]:
 
 
 def _configuration(settings: Settings) -> str:
-    rails = ", ".join(f"{rail.name} ({rail.kind})" for rail in settings.rails) or "none, so the sandbox alone"
+    rails = ", ".join(f"{rail.name} ({rail.kind})" for rail in settings.rails) or "none, so that every refund waits for people"
     return f"{settings.processes} process(es) at {settings.public_url}, languages {', '.join(settings.languages)}, rails: {rails}"

@@ -7,7 +7,7 @@ import asyncio
 import click
 
 from service import serving
-from service.cli.database import embedded_option, installation
+from service.cli.database import embedded_option, installation, need_mail
 from service.logs import configure
 
 
@@ -17,6 +17,7 @@ from service.logs import configure
 def command(*, beside: bool, is_embedded: bool) -> None:
     """Answer customers, agents and processors over HTTP, and finish what is due. Stops cleanly on SIGTERM."""
     with installation(is_embedded=is_embedded) as settings:
+        need_mail(settings)
         if not beside and serving.is_taken(settings.bind_host, settings.bind_port):
             raise click.ClickException(
                 f"something answers at {settings.bind_host}:{settings.bind_port} already; MAKEGOOD_BIND names another address"

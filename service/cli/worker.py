@@ -7,7 +7,7 @@ import asyncio
 import click
 
 from service import serving
-from service.cli.database import embedded_option, installation
+from service.cli.database import embedded_option, installation, need_mail
 from service.logs import configure
 
 
@@ -16,6 +16,7 @@ from service.logs import configure
 def command(*, is_embedded: bool) -> None:
     """Finish what is due: retries, mail, waits that end. As many of these as you like, on as many machines."""
     with installation(is_embedded=is_embedded) as settings:
+        need_mail(settings)
         configure(format=settings.log_format, level=settings.log_level)
         if settings.processes > 1:
             serving.side_by_side(settings, ["worker"])

@@ -47,7 +47,7 @@ def named(findings: Sequence[Finding], part: str) -> Finding:
 
 
 async def test_what_is_well_is_one_line_each(database_url: str) -> None:
-    parts = Parts(rails={"main": opened(Well)}, mailer=opened(Well), policies=lambda: "4 packs, 61 rules")
+    parts = Parts(sandbox_only=False, rails={"main": opened(Well)}, mailer=opened(Well), policies=lambda: "4 packs, 61 rules")
     findings = await Doctor(dsn=database_url, parts=parts).examine()
     assert [finding.part for finding in findings] == ["database", "policies", "rail main", "mail"]
     assert all(finding.line.startswith("ok ") for finding in findings), findings
@@ -55,7 +55,7 @@ async def test_what_is_well_is_one_line_each(database_url: str) -> None:
 
 
 async def test_all_that_is_wrong_is_named_at_once_with_how_to_mend_it() -> None:
-    parts = Parts(rails={"main": opened(Locked), "slow": opened(Deaf)}, mailer=None, policies=broken_policies)
+    parts = Parts(sandbox_only=False, rails={"main": opened(Locked), "slow": opened(Deaf)}, mailer=None, policies=broken_policies)
     findings = await doctor("postgresql://u:hunter2@127.0.0.1:1/none", parts).examine()
     assert all(finding.mend for finding in findings)
     assert "401 invalid key" in named(findings, "rail main").said
@@ -67,6 +67,8 @@ async def test_all_that_is_wrong_is_named_at_once_with_how_to_mend_it() -> None:
 
 
 async def test_a_database_without_our_tables_is_sent_to_migrate(empty_database_url: str) -> None:
-    findings = await Doctor(dsn=empty_database_url, parts=Parts(rails={}, mailer=opened(Well), policies=lambda: "")).examine()
+    findings = await Doctor(
+        dsn=empty_database_url, parts=Parts(sandbox_only=True, rails={}, mailer=opened(Well), policies=lambda: "")
+    ).examine()
     assert "0001_" in named(findings, "database").said
     assert "makegood migrate" in named(findings, "database").mend

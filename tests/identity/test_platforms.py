@@ -30,7 +30,7 @@ GOOD: dict[str, Any] = {
     "modes": {"refund": "act"},
     "caps": {"per_rail_and_day": {"EUR": 100000}},
     "parameters": {"refund": {"remorse_hours": 24}},
-    "issuer": {"kind": "platform", "url": "https://gate.moonlight.example"},
+    "issuer": {"kind": "platform", "url": "sandbox"},
 }
 RAILS = {"shop": "stripe", "play": "sandbox"}
 
@@ -68,6 +68,7 @@ def test_every_mistake_is_told_at_once() -> None:
         ({"legal": {"fr": "x"}}, "legal.fr"),
         ({"desk_hours": {"opens": "18:00", "closes": "09:00"}}, "desk_hours"),
         ({"issuer": {"kind": "platform"}}, "issuer.url"),
+        ({"issuer": {"kind": "platform", "url": "https://gate.example"}}, "issuer.url"),
         ({"proof": {"issuer": "i", "audience": "a"}}, "proof"),
         ({"proof": {"issuer": "i", "audience": "a", "secret": "short"}}, "proof"),
         ({"proof": {"issuer": "i", "audience": "a", "jwks_url": "https://a.example", "secret": "x" * 40}}, "proof"),

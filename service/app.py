@@ -23,6 +23,7 @@ from integrations.sandbox_mail import MailFolder, SandboxMailer
 from policies import GUARDS_FILE, Packs, bundled_folder, load_guards, load_packs
 from service.access import Access, KeyRing
 from service.api import brakes as brake_routes
+from service.api import cases as case_routes
 from service.api import customer_identity, desk
 from service.api import platform as platform_routes
 from service.api.access import AccessRoutes
@@ -253,7 +254,13 @@ async def _check_platforms(store: PlatformStore, kinds: Mapping[str, str]) -> No
 VERSION: Final = metadata.version("makegood")
 DOMAIN: Final = ("cases", "queue", "orders", "shows", "identity", "platforms", "signing_keys", "access", "brakes")
 ROUTES: Final = (CustomerIdentity, CaseRoutes, DeskRoutes, PlatformFeed, AccessRoutes, BrakeRoutes, WellKnown)
-FAILURES: Final = {**customer_identity.FAILURES, **desk.FAILURES, **platform_routes.FAILURES, **brake_routes.FAILURES}
+FAILURES: Final = {
+    **case_routes.FAILURES,
+    **customer_identity.FAILURES,
+    **desk.FAILURES,
+    **platform_routes.FAILURES,
+    **brake_routes.FAILURES,
+}
 
 
 def _http(pool: Pool, domain: Mapping[str, object], identity: Identity, proxies: int) -> Litestar:

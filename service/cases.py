@@ -118,7 +118,7 @@ class Cases:
         if audience is None:
             return None
         entries = await store.timeline(self._pool, caller.platform_id, case, after, min(most, PAGE_MAX))
-        return entries if audience in {"desk", "platform"} else _for_customer(entries)
+        return _seen_by(audience, entries)
 
     async def follow(self, caller: Caller, case: UUID, after: int) -> AsyncIterator[Progress]:
         """What happens to the case from `after` on, until it ends, 25 s have passed, or the process stops."""
@@ -127,13 +127,14 @@ class Cases:
         with self._watch.listening(await store.target(self._pool, caller.platform_id, case)) as heard:
             while True:
                 entries = await store.timeline(self._pool, caller.platform_id, case, after, PAGE_MAX)
-                shown = await self.get(caller, case)
-                if shown is None:
+                record = await self._record(caller, case)
+                audience = None if record is None else _audience(caller, record)
+                if record is None or audience is None:
                     return
+                shown = show(record, audience, await self._access_of(caller, record, audience))
                 after = entries[-1].seq if entries else after
                 if entries:
-                    visible = entries if caller.kind in {"agent", "machine", "platform"} else _for_customer(entries)
-                    yield Progress(entries=tuple(visible), case=shown)
+                    yield Progress(entries=tuple(_seen_by(audience, entries)), case=shown)
                 # Of a joined case, the case it joined goes on: what ends is told there.
                 if shown.ended_at is not None or clock() >= ends_at or self._watch.closing:
                     return
@@ -179,10 +180,12 @@ class Cases:
             await self._watch.tell(case)
 
 
-def _for_customer(entries: Sequence[TimelineEntry]) -> list[TimelineEntry]:
+def _seen_by(audience: Audience, entries: Sequence[TimelineEntry]) -> Sequence[TimelineEntry]:
+    if audience in {"desk", "platform"}:
+        return entries
     found = []
     for one in entries:
-        data = entry_for_customer(one.kind, one.data)
+        data = entry_for_customer(one.kind, one.data, audience)
         if data is not None:
             actor = "customer" if one.kind == "contact_received" else "us"
             found.append(msgspec.structs.replace(one, data=data, actor=actor, source="case"))

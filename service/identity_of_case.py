@@ -43,14 +43,14 @@ class Asker(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(view, order=None, show=view.show if named_show else None)
 
     def passes(self, view: View, named: tuple[UUID, ...]) -> tuple[UUID, ...]:
-        """The passes that the case is about: of a holder their own, else those that were named. None: all that the problem concerns.
+        """The passes that the case is about: of a holder their own, else those that were named; none: all that the problem concerns.
 
         Raises NotTheirPasses. Before it is known who asks, nothing is said of any pass.
         """
         if view.order is None or not self.level.at_least(IdentityLevel.VERIFIED):
             return named
-        own = {one.id for one in view.order.passes} if self.only_pass is None else {self.only_pass}
-        if not own.issuperset(named):
+        theirs = {line.id for line in view.order.lines if line.mine or self.only_pass is None}
+        if not {one.id for one in view.order.passes if one.line in theirs}.issuperset(named):
             raise NotTheirPasses
         return named if self.only_pass is None else (self.only_pass,)
 
@@ -89,8 +89,10 @@ def _customer(caller: Caller, view: View, passes: Sequence[UUID]) -> Asker:
     if by_reference or (caller.email is not None and view.order.buyer_is_caller):
         return Asker(requester="buyer", level=caller.level)
     mine = {line.id for line in view.order.lines if line.mine} if caller.email is not None else set()
-    own = [one.id for one in view.order.passes if one.line in mine and one.status == "valid"]
+    own = [one for one in view.order.passes if one.line in mine and one.status == "valid"]
     if own:
-        only = next((one for one in passes if one in own), own[0])
+        # A pass that was replaced meanwhile stands for its successor.
+        lines = {one.line for one in view.order.passes if one.id in passes}
+        only = next((one.id for one in own if one.line in lines), own[0].id)
         return Asker(requester="holder", level=IdentityLevel.VERIFIED, only_pass=only)
     return nobody

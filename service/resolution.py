@@ -81,7 +81,7 @@ class Resolution:
             if document["order"] is None and asked.passes:
                 document["answers"] = {"passes": asked.passes}  # as if they had been asked: for when it is known whose they are
             try:
-                answer = await self._store.open_and_decide(_opening(caller, contact, asker, view, case, asked), document)
+                answer = await self._store.open_and_decide(_opening(caller, contact, asker, view, case, passes=asked.passes), document)
             except FactsMoved:
                 continue
             begun = tuple(answer.get("operations", ()))
@@ -112,10 +112,10 @@ class Resolution:
         view = await view_store.read(
             self._pool, caller.platform_id, order_ref=order_ref, show=row.show, address=caller.email.lower() if caller.email else None
         )
-        asker = who.proven(caller, view, _passes_of(row))
+        asker = who.proven(caller, view, _named_passes(row))
         if order_ref is None or not asker.level.at_least(IdentityLevel.VERIFIED):
             return False
-        asker.passes(view, _passes_of(row))
+        asker.passes(view, _named_passes(row))
         epoch = await self._store.lease_case(caller.platform_id, case, LEASE_SECONDS)
         if epoch is not None:
             await self._resolve(caller.platform_id, row, epoch, order_ref=order_ref, proven=asker)
@@ -170,7 +170,7 @@ class Resolution:
         asked = Asked(
             problem=row.problem,
             requester=asker.requester,
-            passes=_passes_of(row),
+            passes=_passes_of(row, asker),
             only_pass=asker.only_pass,
             incident_ref=row.incident_ref,
             answers=row.answers,
@@ -211,13 +211,13 @@ class Resolution:
             document["attach"] = {
                 "identity": asker.level,
                 "requester": asker.requester,
-                "passes": list(_passes_of(row)) or [asker.only_pass],
+                "passes": list(_passes_of(row, asker)) or [None],
                 "show": view.show.id if view.show else None,
             }
         return document
 
 
-def _opening(caller: Caller, contact: Contact, asker: who.Asker, view: View, case: UUID, asked: Asked) -> Mapping[str, Any]:
+def _opening(caller: Caller, contact: Contact, asker: who.Asker, view: View, case: UUID, *, passes: tuple[UUID, ...]) -> Mapping[str, Any]:
     """The contact as case_open takes it. The order is set only where its customer is known."""
     verified = asker.level.at_least(IdentityLevel.VERIFIED)
     return {
@@ -239,7 +239,7 @@ def _opening(caller: Caller, contact: Contact, asker: who.Asker, view: View, cas
         "identity": asker.level,
         "incident_ref": contact.incident,
         "message": {"id": new_id(), "body": contact.message} if contact.message else {},
-        "passes": list(asked.passes) or [None],
+        "passes": list(passes) or [None],
         "lease_seconds": LEASE_SECONDS,
     }
 
@@ -256,8 +256,13 @@ def _asked(contact: Contact, asker: who.Asker, passes: tuple[UUID, ...]) -> Aske
     )
 
 
-def _passes_of(row: CaseRow) -> tuple[UUID, ...]:
-    """The passes the case is about: those it was opened for, or the one the customer named when asked."""
+def _passes_of(row: CaseRow, asker: who.Asker) -> tuple[UUID, ...]:
+    """The passes the case is about: of a holder their own, else the named ones."""
+    return _named_passes(row) if asker.only_pass is None else (asker.only_pass,)
+
+
+def _named_passes(row: CaseRow) -> tuple[UUID, ...]:
+    """The passes that the case was opened for, or those the customer named when asked or before it was known who asks."""
     named = row.answers.get("passes") or ()
     return row.passes or tuple(UUID(one) for one in ([named] if isinstance(named, str) else named))
 

@@ -128,7 +128,7 @@ def show(record: CaseRecord, audience: Audience, access: Sequence[AccessShown]) 
         ended_at=record.ended_at,
         version=record.version,
         answers=_answers(record, with_rules=to_desk) if audience != "holder" else _answers_of_holder(record),
-        question=_question(record),
+        question=_question(record) if audience != "holder" or record.requester == "holder" else None,
         wait=_wait(record),
         operations=tuple(_operation(one, audience) for one in record.operations if audience != "holder" or one.mine),
         access=tuple(access),
@@ -290,10 +290,12 @@ CUSTOMER_KINDS: Final = frozenset(
 )
 
 
-def entry_for_customer(kind: str, data: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The entry's data as a customer may have it, or None when it is not theirs to see."""
+def entry_for_customer(kind: str, data: Mapping[str, Any], audience: Audience) -> Mapping[str, Any] | None:
+    """The entry's data as a customer may have it, or None when it is not theirs to see. A holder sees no money."""
     if kind in CUSTOMER_KINDS:
         return {name: data[name] for name in ("outcome", "message", "problem") if name in data}
+    if audience == "holder" and (kind.startswith("refund_") or "amount" in data):
+        return None
     if kind.startswith(("refund_", "reissue_access_", "resend_pass_", "replace_pass_", "operation_")):
         return {name: data[name] for name in ("action", "amount", "currency") if name in data}
     return None

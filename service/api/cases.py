@@ -21,6 +21,7 @@ from service.api.contract import examples
 from service.api.headers import Wait, check_repeat
 from service.callers import Caller
 from service.cases import Cases
+from service.identity_of_case import NotTheirPasses
 from service.model import Channel, Problem, WireId, new_id, unwire
 from service.resolution import Contact
 from service.shown import CaseShown
@@ -332,3 +333,7 @@ async def _events(cases: Cases, caller: Caller, case: UUID, after: int) -> Async
             yield ServerSentEventMessage(event="entry", id=str(one.seq), data=msgspec.json.encode(_entry(one)).decode())
         if step.case is not None:
             yield ServerSentEventMessage(event="case", data=msgspec.json.encode(step.case).decode())
+
+
+FAILURES: Final[problems.Failures] = {NotTheirPasses: lambda _: problems.invalid("/passes", "are not all tickets of yours in this order")}
+"""how the exceptions of `service.identity_of_case` read on the wire"""

@@ -1186,7 +1186,7 @@ END $$;
 
 -- =========================================================================================== access
 
--- The active token of a valid pass for a show it admits to, made if there is none. Null: no such pass, or a suspended one.
+-- The active token of a valid pass for a show it admits to, made if there is none. Null: no such pass, or one that is being given back.
 CREATE FUNCTION access_issue(p_platform uuid, p_pass uuid, p_show text, p_jti uuid) RETURNS uuid
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -1197,7 +1197,7 @@ BEGIN
     SELECT s.* INTO v_show FROM pass p JOIN line_show l ON l.platform_id = p_platform AND l.line_id = p.line_id
         JOIN show s ON s.platform_id = p_platform AND s.id = l.show_id
     WHERE p.platform_id = p_platform AND p.id = p_pass AND p.status = 'valid' AND s.ref = p_show FOR NO KEY UPDATE OF p;
-    IF NOT FOUND THEN RETURN NULL; END IF;
+    IF NOT FOUND OR pass_given_back(p_platform, p_pass) THEN RETURN NULL; END IF;
     SELECT jti INTO v_jti FROM access_token WHERE platform_id = p_platform AND pass_id = p_pass AND show_id = v_show.id AND state = 'active'
         AND expires_at > v_now;
     IF FOUND THEN RETURN v_jti; END IF;

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -94,6 +94,16 @@ class TimelinePage(msgspec.Struct, frozen=True, kw_only=True):
     """pass it as `after` for the next page; null: this was the last for now"""
 
 
+class ProgressEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One server-sent event."""
+
+    event: Literal["entry", "case"]
+    data: str
+    """JSON: an entry of the timeline, or the case as it is now"""
+    id: str = ""
+    """of an entry: its seq; send it back as Last-Event-ID"""
+
+
 _NEW: Final = {"show": "nll26", "order": "M0VLU", "problem": "stream_outage", "channel": "widget", "locale": "de"}
 CASE_EXAMPLE: Final = {
     "id": "case_0192f1c2aa0b7c3d8e9f0a1b2c3d4e5f",
@@ -138,6 +148,21 @@ CASE_EXAMPLE: Final = {
 _OPENED: Final = {
     200: ResponseSpec(data_container=CaseShown, generate_examples=False, description="The same key again: the case as it is now"),
     202: ResponseSpec(data_container=CaseShown, generate_examples=False, description="The wait is over, and the work goes on"),
+}
+
+
+_STREAMED: Final = {
+    200: ResponseSpec(
+        data_container=ProgressEvent, generate_examples=False, media_type="text/event-stream", description="What happens from now on"
+    )
+}
+_NOT_PROVEN: Final = {
+    422: ResponseSpec(
+        data_container=problems.ProblemBody,
+        generate_examples=False,
+        media_type=problems.MEDIA_TYPE,
+        description="This does not show whose order it is",
+    )
 }
 
 
@@ -188,7 +213,7 @@ class CaseRoutes(Controller):
             raise problems.not_found("case")
         return TimelinePage(entries=tuple(_entry(one) for one in entries), next_after=entries[-1].seq if len(entries) == limit else None)
 
-    @get("/v1/cases/{case_id:str}/progress", opt=opens_to(*_CALLERS, scope="cases:read"))
+    @get("/v1/cases/{case_id:str}/progress", responses=_STREAMED, opt=opens_to(*_CALLERS, scope="cases:read"))
     async def follow_case(
         self, case_id: FromPath[str], request: Request[Any, Any, Any], caller: NamedDependency[Caller], cases: NamedDependency[Cases]
     ) -> ServerSentEvent:
@@ -202,7 +227,7 @@ class CaseRoutes(Controller):
             raise problems.invalid("Last-Event-ID", "is the seq of the last entry you saw")
         return ServerSentEvent(_events(cases, caller, case, int(after)))
 
-    @post("/v1/cases/{case_id:str}/identify", status_code=200, opt=opens_to("customer"))
+    @post("/v1/cases/{case_id:str}/identify", status_code=200, responses=_NOT_PROVEN, opt=opens_to("customer"))
     async def identify_case(
         self,
         case_id: FromPath[str],

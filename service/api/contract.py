@@ -74,7 +74,7 @@ def contract(app: Litestar) -> dict[str, Any]:
     components.setdefault("schemas", {}).update(_problem_schemas())
     components["responses"] = {name: _problem_response(status) for status, name in _PROBLEM_NAMES.items()}
     for path, method, handler in operations(app):
-        _complete(document["paths"][path][method], handler)
+        _complete(document["paths"][path][method], method, handler)
     return document
 
 
@@ -99,7 +99,7 @@ def all_operations(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler]]
                     yield route.path_format, method.lower(), handler
 
 
-def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
+def _complete(operation: dict[str, Any], method: str, handler: HTTPRouteHandler) -> None:
     access = auth.declared_access(handler)
     asked = handler.parsed_fn_signature.parameters
     operation["summary"] = handler.fn.__name__.replace("_", " ").capitalize()
@@ -112,7 +112,8 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
     if "platform_slug" in asked:
         operation.setdefault("parameters", []).append(_PLATFORM_PARAMETER)
     answers = operation.setdefault("responses", {})
-    for status in _statuses(operation, access, creates="idempotency" in asked):
+    acts = method == "post" and access is not None and bool(access.callers)
+    for status in _statuses(operation, access, creates="idempotency" in asked, acts=acts):
         answers[str(status)] = {"$ref": f"#/components/responses/{_PROBLEM_NAMES[status]}"}
     request, answer = handler.opt.get(_EXAMPLES, (None, None))
     if request is not None:
@@ -123,7 +124,7 @@ def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:
                 _give_example(response.get("content", {}), answer)
 
 
-def _statuses(operation: Mapping[str, Any], access: auth.Access | None, *, creates: bool) -> Iterator[int]:
+def _statuses(operation: Mapping[str, Any], access: auth.Access | None, *, creates: bool, acts: bool) -> Iterator[int]:
     yield from _ALWAYS
     if access is not None and access.callers:
         yield from (401, 403, 404)
@@ -131,8 +132,10 @@ def _statuses(operation: Mapping[str, Any], access: auth.Access | None, *, creat
         yield 404
     if "requestBody" in operation:
         yield from (413, 415)
+    if acts:
+        yield 409  # whatever is done to something depends on how it stands
     if creates:
-        yield from (409, 422)
+        yield 422
 
 
 def _security(access: auth.Access | None) -> list[dict[str, list[str]]]:

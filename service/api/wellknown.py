@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from litestar import Controller, Response, get
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 
 from service import tokens
 from service.api.auth import open_to_anyone
@@ -16,12 +18,23 @@ from service.keys import SigningKeys
 _KEPT: Final = "public, max-age=300"
 
 
+class KeySet(msgspec.Struct, frozen=True, kw_only=True):
+    """A JWK set; each key with the members that RFC 8037 gives it."""
+
+    keys: tuple[dict[str, str], ...]
+
+
 class WellKnown(Controller):
     tags = ("well-known",)
 
     @get(
         "/.well-known/jwks.json",
         media_type="application/jwk-set+json",
+        responses={
+            200: ResponseSpec(
+                data_container=KeySet, generate_examples=False, media_type="application/jwk-set+json", description="The keys that sign now"
+            )
+        },
         opt={
             **open_to_anyone("public keys are public"),
             **examples(answer={"keys": [{"kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "…", "x": "…"}]}),

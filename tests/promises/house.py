@@ -38,7 +38,7 @@ FULL: Final = os.environ.get("MAKEGOOD_FULL") == "1"
 # Far from the ports that people use, and from those of the other tests; each worker of a run looks from its own place on.
 _PORTS_FROM: Final = 26_000
 # Only ends a wait for what never comes.
-PATIENCE_SECONDS: Final = 20.0
+PATIENCE_SECONDS: Final = 30.0
 # httpx looks at every connection of a client for every request: several clients of some connections each are quicker than one of many.
 _CLIENTS: Final = 8
 # Everything here is plain HTTP; one context for all saves reading the certificates of the machine for each client.

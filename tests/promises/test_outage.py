@@ -11,7 +11,7 @@ from typing import Any, Final
 from service.demo.world import Bought, Item
 from tests.promises.house import FULL, House, all_holds, figures, stream, until
 
-CASES: Final = 5000 if FULL else 300
+CASES: Final = 5000 if FULL else 200
 # Prices differ, so that a share paid to the wrong order shows.
 PRICES: Final = (1000, 1999, 2500, 4700, 12345)
 SHIRT: Final = Item(kind="merchandise", name="T-shirt", price=3000)

@@ -28,7 +28,7 @@ from tests.promises.house import (
     until,
 )
 
-REFUNDS: Final = 500 if FULL else 120
+REFUNDS: Final = 500 if FULL else 80
 # Shares of the refunds that the ledger has when the process is killed.
 MOMENTS: Final = (0.02, 0.15, 0.3, 0.5, 0.75) if FULL else (0.1, 0.5)
 # Longer than the lease of what the killed process was at.

@@ -9,10 +9,11 @@ import msgspec
 
 from policies import limit
 from service.callers import Caller
+from service.facts import duplicates_of
 from service.model import new_id
 from service.operations import LEASE_SECONDS
 from service.plan import Rules, admits, caps_of, pass_action, payment_order
-from service.view import View
+from service.view import OrderView, PaymentView, View
 
 Cause = Literal["incident", "show_cancelled", "show_postponed", "duplicate_charge", "no_pass", "remorse", "goodwill"]
 
@@ -93,6 +94,7 @@ def _target(view: View, action: AgentAction) -> tuple[UUID | None, UUID | None]:
     if action.cause in {"duplicate_charge", "no_pass"}:
         for pay in order.payments:
             if pay.ref == action.payment:
+                _check_payment(order, action, pay)
                 _check_room(action, pay.captured)
                 return None, pay.id
         raise ActionRefused("/payment", "is no payment of this order")
@@ -103,6 +105,14 @@ def _target(view: View, action: AgentAction) -> tuple[UUID | None, UUID | None]:
             _check_room(action, line.price)
             return line.id, None
     raise ActionRefused("/position", "is no position of this order")
+
+
+def _check_payment(order: OrderView, action: AgentAction, payment: PaymentView) -> None:
+    """The facts have to say the same as the agent: nobody gets past their limit by another name for it."""
+    if action.cause == "duplicate_charge" and payment.id not in duplicates_of(order):
+        raise ActionRefused("/payment", "is no second charge of this order")
+    if action.cause == "no_pass" and any(one.status == "valid" for one in order.passes):
+        raise ActionRefused("/cause", "the order has valid tickets")
 
 
 def _check_room(action: AgentAction, paid: int) -> None:
@@ -129,4 +139,5 @@ def _needed(rules: Rules, caller: Caller, view: View, action: AgentAction) -> in
     currency = view.order.currency if view.order else ""
     role = rules.guards.roles.get(caller.role)
     alone = min(limit(role.refund_max, currency) if role else 0, limit(rules.guards.second_person_over, currency))
-    return 2 if action.cause == "goodwill" or (action.amount or 0) > alone else 1
+    before = sum(one.refunded + one.reserved for one in view.order.payments) if view.order else 0
+    return 2 if action.cause == "goodwill" or before + (action.amount or 0) > alone else 1

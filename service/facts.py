@@ -146,7 +146,8 @@ def _order_facts(order: OrderView, now: datetime) -> dict[str, Any]:
         "order.dispute_open": any(payment.dispute == "open" for payment in order.payments),
         "order.confirmed_payments": sum(payment.status == "confirmed" for payment in order.payments),
         "order.overpaid": max(0, paid - order.total),
-        "order.duplicates": len(_duplicates(order)),
+        "order.duplicates": len(duplicates_of(order)),
+        "order.resends_24h": max((one.resends_24h for one in order.passes), default=0),
         "order.valid_passes": sum(one.status == "valid" for one in order.passes),
         "order.goods": ", ".join(sorted({line.kind for line in order.lines if line.type == "position" and not line.canceled})),
         "requester.refunds_90d": order.refunds_90d,
@@ -173,11 +174,12 @@ def _positions(view: View, asked: Asked, common: Mapping[str, Any]) -> tuple[Sub
                 incident=incident,
                 facts={
                     **common,
-                    **_incident_facts(view, incident, line.kind),
+                    **_incident_facts(view, incident, line.kind, _paid_incidents(view.order, line)),
                     "position.kind": line.kind,
                     "position.price": line.price,
                     "position.left": left[line.id],
                     "position.canceled": line.canceled,
+                    "position.shows": len(line.shows),
                     "position.checked_in": line.id in checked_in,
                 },
             )
@@ -223,12 +225,16 @@ def _left_by_line(order: OrderView) -> dict[UUID, int]:
 def _incident_of(view: View, asked: Asked, line: LineView) -> Incident | None:
     if view.show is None or view.order is None:
         return None
-    awarded = frozenset(
+    return incident_for(view.show, asked, _paid_incidents(view.order, line))
+
+
+def _paid_incidents(order: OrderView, line: LineView) -> frozenset[str]:
+    """References of the incidents that this position was paid for."""
+    return frozenset(
         harm.cause.removeprefix("incident:")
-        for harm in view.order.harms
+        for harm in order.harms
         if harm.line == line.id and harm.awarded > 0 and harm.cause.startswith("incident:")
     )
-    return incident_for(view.show, asked, awarded)
 
 
 _NO_INCIDENT: Final[Mapping[str, Any]] = {
@@ -240,17 +246,17 @@ _NO_INCIDENT: Final[Mapping[str, Any]] = {
 }
 
 
-def _incident_facts(view: View, incident: Incident | None, kind: str) -> Mapping[str, Any]:
+def _incident_facts(view: View, incident: Incident | None, kind: str, paid: frozenset[str] = frozenset()) -> Mapping[str, Any]:
     if incident is None or view.show is None:
         return _NO_INCIDENT
-    minutes = _minutes(view.show, incident, view.now)
+    minutes = _minutes(view.show, incident, view.now, paid)
     facts: dict[str, Any] = {
         "incident.ended": incident.ends_at is not None and incident.ends_at <= view.now,
         "incident.kind": incident.kind,
         "incident.minutes": minutes,
         "incident.share_missed": min(1.0, minutes / view.show.minutes) if view.show.minutes else 0.0,
     }
-    if kind not in (incident.scope.get("position_kinds") or ("stream",)):
+    if kind not in _kinds(incident):
         facts["incident.applies"] = False
     elif not (incident.scope.get("regions") or incident.scope.get("devices")):
         facts["incident.applies"] = True
@@ -258,10 +264,30 @@ def _incident_facts(view: View, incident: Incident | None, kind: str) -> Mapping
     return facts
 
 
-def _minutes(show: ShowView, incident: Incident, now: datetime | None = None) -> int:
-    """Whole minutes of the show itself that fell into the incident."""
-    end = min(incident.ends_at or now or show.ends_at, show.ends_at)
-    return max(0, _minutes_between(max(incident.starts_at, show.starts_at), end))
+def _minutes(show: ShowView, incident: Incident, now: datetime | None = None, paid: frozenset[str] = frozenset()) -> int:
+    """Whole minutes of the show that fell into the incident, without those that other incidents (`paid`) have paid for already."""
+    free = [_span(show, incident, now)]
+    for other in show.incidents:
+        if other.ref in paid and other.ref != incident.ref:
+            free = [piece for one in free for piece in _without(one, _span(show, other, now))]
+    return sum(_minutes_between(start, end) for start, end in free if end > start)
+
+
+def _kinds(incident: Incident) -> frozenset[str]:
+    """The kinds of position an incident touched."""
+    return frozenset(incident.scope.get("position_kinds") or ("stream",))
+
+
+def _span(show: ShowView, incident: Incident, now: datetime | None) -> tuple[datetime, datetime]:
+    return max(incident.starts_at, show.starts_at), min(incident.ends_at or now or show.ends_at, show.ends_at)
+
+
+def _without(span: tuple[datetime, datetime], taken: tuple[datetime, datetime]) -> list[tuple[datetime, datetime]]:
+    """What is left of a span of time when another is taken out of it: nothing, one piece or two."""
+    (start, end), (taken_start, taken_end) = span, taken
+    if taken_end <= start or taken_start >= end or taken_end <= taken_start:
+        return [span]
+    return [(one, other) for one, other in ((start, taken_start), (taken_end, end)) if other > one]
 
 
 # --------------------------------------------------------------------------------------------------------------------------- passes
@@ -300,7 +326,7 @@ def _passes(view: View, asked: Asked, common: Mapping[str, Any]) -> tuple[Subjec
 def _payments(order: OrderView, asked: Asked, common: Mapping[str, Any], now: datetime) -> tuple[Subject, ...]:
     if asked.only_pass is not None:
         return ()  # a holder sees no money
-    duplicates = _duplicates(order)
+    duplicates = duplicates_of(order)
     return tuple(
         Subject(
             kind="payment",
@@ -321,7 +347,7 @@ def _payments(order: OrderView, asked: Asked, common: Mapping[str, Any], now: da
     )
 
 
-def _duplicates(order: OrderView) -> frozenset[UUID]:
+def duplicates_of(order: OrderView) -> frozenset[UUID]:
     """Later confirmed charges that overpay the order by their whole amount: the first charge is never the duplicate."""
     confirmed = [one for one in order.payments if one.status == "confirmed"]
     found, overpaid = set(), sum(one.captured for one in confirmed) - order.total
@@ -339,6 +365,7 @@ _NOTHING: Final[Mapping[str, Mapping[str, Any]]] = {
         "position.price": 0,
         "position.left": 0,
         "position.canceled": False,
+        "position.shows": 0,
         "position.checked_in": False,
         **_NO_INCIDENT,
     },

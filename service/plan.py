@@ -72,6 +72,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     passes: tuple[Mapping[str, Any], ...]
     payments: tuple[UUID, ...]
     caps: tuple[Mapping[str, Any], ...]
+    limits: Mapping[str, int] = {}
+    """`auto` and `second`: above what in all one order is not paid back without people, or without two"""
     next: Mapping[str, Any]
 
 
@@ -101,9 +103,12 @@ def plan(rules: Rules, view: View, asked: Asked, parked: Parked | None) -> Plan:
     mode_guards = _modes(rules, view, approved)
     if "watch" in mode_guards:
         return _only(judged, _queue_next(rules, "support", 2), "escalate", guards=("watch",))
+    passes = _pass_actions(view, asked, approved)
+    after = rest if rest.get("state") != "denied" else {"state": "resolved", "outcome": "approve"}
+    if not refunds and not passes:
+        return _only(judged, after, "approve")  # solved, and nothing to carry out
     amount = sum(one["award"] for one in refunds)
     holds, approvals = _holds(rules, view, amount, mode_guards)
-    after = rest if rest.get("state") != "denied" else {"state": "resolved", "outcome": "approve"}
     return Plan(
         id=new_id(),
         outcome="approve",
@@ -112,7 +117,8 @@ def plan(rules: Rules, view: View, asked: Asked, parked: Parked | None) -> Plan:
         holds=holds,
         approvals=approvals,
         refunds=refunds,
-        passes=_pass_actions(view, asked, approved),
+        passes=passes,
+        limits=_limits(rules, view),
         payments=payment_order(view),
         caps=caps_of(rules, view),
         next={"owner": "operation", "due_seconds": OPERATION_LOOK_SECONDS, "outcome": "approve", "rest": after},
@@ -241,6 +247,8 @@ def _refunds(rules: Rules, view: View, approved: Sequence[Judged]) -> tuple[Mapp
                 "line": None if of_payment or subject.line is None else subject.line.id,
                 "payment": subject.payment.id if subject.payment else None,
                 "cause": cause,
+                # What a line had been awarded when its share was worked out: an incident's minutes depend on it.
+                "seen": subject.line.awarded if subject.line and cause.startswith("incident:") else None,
                 "award": amount,
             }
         )
@@ -322,6 +330,14 @@ def mode_of(rules: Rules, view: View, action: str) -> Mode:
     if chosen is None or (chosen is Mode.ACT and real and not capped):
         return Mode.SUGGEST if real else Mode.ACT
     return chosen
+
+
+def _limits(rules: Rules, view: View) -> Mapping[str, int]:
+    """For an order's refunds in all: split over several cases they are no smaller."""
+    if view.order is None:
+        return {}
+    currency = view.order.currency
+    return {"auto": limit(rules.guards.auto_refund_max, currency), "second": limit(rules.guards.second_person_over, currency)}
 
 
 def _modes(rules: Rules, view: View, approved: Sequence[Judged]) -> frozenset[str]:

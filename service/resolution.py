@@ -198,6 +198,7 @@ class Resolution:
             "holds": plan.holds,
             "approvals": plan.approvals,
             "caps": plan.caps,
+            "limits": plan.limits,
             "priority": 0 if row is None else 1,
             "ids": [new_id() for _ in range(2 * (len(plan.payments) + len(plan.passes)) + 2)] if plan.outcome == "approve" else [],
             "entries": [_entry(plan)],

@@ -21,6 +21,10 @@ WITH o AS MATERIALIZED (
 ), l AS MATERIALIZED (
     SELECT line.*, ARRAY(SELECT show_id FROM line_show WHERE platform_id = $1 AND line_id = line.id) AS shows
     FROM line WHERE platform_id = $1 AND order_id = (SELECT id FROM o)
+), same AS MATERIALIZED (
+    -- Every order brings its buyer anew: who has the same address is the same customer.
+    SELECT q.id FROM person p JOIN person q ON q.platform_id = $1 AND q.email IS NOT NULL AND lower(q.email) = lower(p.email)
+    WHERE p.platform_id = $1 AND p.id = (SELECT buyer_id FROM o)
 ), s AS (
     SELECT * FROM show WHERE platform_id = $1 AND CASE
         WHEN $4::uuid IS NOT NULL THEN id = $4
@@ -35,7 +39,7 @@ SELECT jsonb_build_object(
             'starts_at', i.starts_at, 'ends_at', i.ends_at, 'scope', i.scope) ORDER BY i.starts_at, i.ref)
             FROM incident i WHERE i.platform_id = $1 AND i.show_id = s.id), '[]')) FROM s),
     'order', (SELECT jsonb_build_object('id', o.id, 'ref', o.ref, 'status', o.status, 'currency', o.currency, 'total', o.total,
-        'customer_ref', o.customer_ref, 'buyer', o.buyer_id, 'locale', o.locale, 'placed_at', o.placed_at, 'cancelled_at', o.cancelled_at,
+        'customer_ref', o.customer_ref, 'buyer', coalesce((SELECT min(id::text)::uuid FROM same), o.buyer_id), 'locale', o.locale, 'placed_at', o.placed_at, 'cancelled_at', o.cancelled_at,
         'buyer_is_caller', coalesce((SELECT lower(email) = $6::text FROM person WHERE platform_id = $1 AND id = o.buyer_id), false),
         'buyer_has_address', (SELECT email IS NOT NULL FROM person WHERE platform_id = $1 AND id = o.buyer_id),
         'lines', coalesce((SELECT jsonb_agg(jsonb_build_object('id', l.id, 'ref', l.ref, 'type', l.type, 'kind', l.kind, 'name', l.name,
@@ -58,7 +62,7 @@ SELECT jsonb_build_object(
         'harms', coalesce((SELECT jsonb_agg(jsonb_build_object('line', h.line_id, 'payment', h.payment_id, 'cause', h.cause, 'awarded', h.awarded))
             FROM harm h WHERE h.platform_id = $1 AND h.order_id = o.id), '[]'),
         'refunds_90d', (SELECT count(DISTINCT x.case_id) FROM orders mine JOIN operation x ON x.platform_id = $1 AND x.order_id = mine.id
-            WHERE mine.platform_id = $1 AND mine.buyer_id = o.buyer_id AND x.action = 'refund' AND x.state NOT IN ('REFUSED', 'FAILED')
+            WHERE mine.platform_id = $1 AND (mine.id = o.id OR mine.buyer_id IN (SELECT id FROM same)) AND x.action = 'refund' AND x.state NOT IN ('REFUSED', 'FAILED')
               AND x.created_at > (SELECT app_now()) - interval '90 days'),
         'cases_24h', (SELECT count(*) FROM cases c WHERE c.platform_id = $1 AND c.order_id = o.id
             AND c.created_at > (SELECT app_now()) - interval '24 hours')) FROM o)

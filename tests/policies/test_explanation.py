@@ -28,6 +28,7 @@ FACTS: dict[str, Any] = {
     "position.left": 2500,
     "position.canceled": False,
     "position.checked_in": False,
+    "position.shows": 1,
 }
 
 

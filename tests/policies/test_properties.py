@@ -38,6 +38,7 @@ LIKELY = {
     "payment.dispute": "none",
     "position.canceled": False,
     "position.checked_in": False,
+    "position.shows": 1,
     "incident.applies": True,
     "incident.ended": True,
     "order.refunded": 0,

@@ -15,6 +15,16 @@ LANGUAGE sql STABLE AS $$
         OR (scope = 'show' AND ref = p_show::text)))
 $$;
 
+-- Writes entries behind p_seq, for whoever holds the case's row lock and counts them in its timeline_seq.
+CREATE FUNCTION timeline_write(p_platform uuid, p_case uuid, p_seq bigint, p_entries jsonb, p_now timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO timeline (platform_id, case_id, seq, happened_at, source, actor, kind, data)
+    SELECT p_platform, p_case, p_seq + n, coalesce((e->>'at')::timestamptz, p_now), e->>'source',
+           coalesce(e->>'actor', e->>'source'), e->>'kind', coalesce(e->'data', '{}')
+    FROM jsonb_array_elements(p_entries) WITH ORDINALITY AS entry(e, n);
+END $$;
+
 -- Appends entries [{kind, source, actor, at?, data?}] to a case's timeline, in the order given. Takes the case's row lock.
 CREATE FUNCTION timeline_add(p_platform uuid, p_case uuid, p_entries jsonb, p_now timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -24,10 +34,7 @@ BEGIN
     UPDATE cases SET timeline_seq = timeline_seq + jsonb_array_length(p_entries), version = version + 1
     WHERE platform_id = p_platform AND id = p_case
     RETURNING timeline_seq - jsonb_array_length(p_entries) INTO v_seq;
-    INSERT INTO timeline (platform_id, case_id, seq, happened_at, source, actor, kind, data)
-    SELECT p_platform, p_case, v_seq + n, coalesce((e->>'at')::timestamptz, p_now), e->>'source',
-           coalesce(e->>'actor', e->>'source'), e->>'kind', coalesce(e->'data', '{}')
-    FROM jsonb_array_elements(p_entries) WITH ORDINALITY AS entry(e, n);
+    PERFORM timeline_write(p_platform, p_case, v_seq, p_entries, p_now);
 END $$;
 
 -- What disagrees with our books goes to people: as an entry on the order's queued case, else as a case of its own.
@@ -56,17 +63,19 @@ DECLARE
     v_now timestamptz := app_now();
     v_seq bigint;
     v_ref text;
+    v_owner text;
     v_case uuid;
 BEGIN
     UPDATE orders SET seq = seq + 1 WHERE platform_id = p_platform AND id = p_order RETURNING seq, ref INTO v_seq, v_ref;
     INSERT INTO order_fact (platform_id, order_id, seq, happened_at, source, kind, data)
     VALUES (p_platform, p_order, v_seq, p_happened_at, p_source, p_kind, p_data);
     IF p_kind IN ('excess', 'books_disagree', 'pass_disagrees') THEN PERFORM order_to_people(p_platform, p_order, v_now); END IF;
-    FOR v_case IN
-        SELECT id FROM cases WHERE platform_id = p_platform AND order_id = p_order AND (state = 'open' OR id = p_case) ORDER BY id FOR UPDATE
+    FOR v_case, v_owner IN
+        SELECT id, owner FROM cases WHERE platform_id = p_platform AND order_id = p_order AND (state = 'open' OR id = p_case) ORDER BY id FOR UPDATE
     LOOP
         PERFORM timeline_add(p_platform, v_case, jsonb_build_array(jsonb_build_object(
             'kind', p_kind, 'source', p_source, 'at', p_happened_at, 'data', p_data)), v_now);
+        CONTINUE WHEN v_owner IS DISTINCT FROM 'timer';
         UPDATE cases SET owner = 'process', due_at = v_now, tell = true
         WHERE platform_id = p_platform AND id = v_case AND state = 'open' AND owner = 'timer' AND (
             (wait_for = 'payment_settles' AND p_kind LIKE 'payment\_%') OR (wait_for = 'dispute_closed' AND p_kind = 'dispute_closed')
@@ -207,15 +216,18 @@ BEGIN
     RETURN false;
 END $$;
 
+-- What was known of an order before a case came, as entries of the case's timeline.
+CREATE FUNCTION order_entries(p_platform uuid, p_order uuid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT coalesce(jsonb_agg(jsonb_build_object('kind', kind, 'source', source, 'at', happened_at, 'data', data) ORDER BY seq), '[]')
+    FROM order_fact WHERE platform_id = p_platform AND order_id = p_order
+$$;
+
 -- A case that has got its order: locks the order, copies what was known of it, claims the subjects. False: it joined another.
 CREATE FUNCTION case_attach_order(p_platform uuid, p_case uuid, p_order uuid, p_problem text, p_passes uuid[], p_now timestamptz)
 RETURNS boolean LANGUAGE plpgsql AS $$
-DECLARE
-    v_facts jsonb;
 BEGIN
-    SELECT jsonb_agg(jsonb_build_object('kind', kind, 'source', source, 'at', happened_at, 'data', data) ORDER BY seq) INTO v_facts
-    FROM order_fact WHERE platform_id = p_platform AND order_id = p_order;
-    IF v_facts IS NOT NULL THEN PERFORM timeline_add(p_platform, p_case, v_facts, p_now); END IF;
+    PERFORM timeline_add(p_platform, p_case, order_entries(p_platform, p_order), p_now);
     RETURN case_claim_subjects(p_platform, p_case, p_order, p_problem, p_passes, p_now);
 END $$;
 
@@ -242,31 +254,25 @@ BEGIN
     IF v_order IS NOT NULL THEN
         PERFORM 1 FROM orders WHERE platform_id = v_platform AND id = v_order FOR NO KEY UPDATE;
     END IF;
-    INSERT INTO cases (platform_id, id, state, problem, show_id, order_id, claimed_order, session_id, requester, identity, channel, locale,
-                       incident_ref, opened_by, owner, due_at, lease_epoch, created_at)
-    VALUES (v_platform, v_case, 'open', doc->>'problem', (doc->>'show')::uuid, v_order, doc->>'claimed_order', (doc->>'session')::uuid,
-            doc->>'requester', doc->>'identity', doc->>'channel', doc->>'locale', doc->>'incident_ref', doc->>'caller', 'process',
-            v_now + make_interval(secs => (doc->>'lease_seconds')::float), 1, v_now);
-    INSERT INTO contact (platform_id, id, case_id, channel, caller, created_at)
-    VALUES (v_platform, (doc->>'contact')::uuid, v_case, doc->>'channel', doc->>'caller_name', v_now);
     v_entries := jsonb_build_array(jsonb_build_object('kind', 'contact_received', 'source', doc->>'channel', 'actor', doc->>'caller_name',
         'data', jsonb_strip_nulls(jsonb_build_object('problem', doc->>'problem', 'contact', doc->>'contact', 'message', doc->'message'->>'id',
                                                      'identity', doc->>'identity', 'requester', doc->>'requester'))));
+    IF v_order IS NOT NULL THEN v_entries := order_entries(v_platform, v_order) || v_entries; END IF;
+    INSERT INTO cases (platform_id, id, state, problem, show_id, order_id, claimed_order, session_id, requester, identity, channel, locale,
+                       incident_ref, opened_by, owner, due_at, lease_epoch, timeline_seq, created_at)
+    VALUES (v_platform, v_case, 'open', doc->>'problem', (doc->>'show')::uuid, v_order, doc->>'claimed_order', (doc->>'session')::uuid,
+            doc->>'requester', doc->>'identity', doc->>'channel', doc->>'locale', doc->>'incident_ref', doc->>'caller', 'process',
+            v_now + make_interval(secs => (doc->>'lease_seconds')::float), 1, jsonb_array_length(v_entries), v_now);
+    PERFORM timeline_write(v_platform, v_case, 0, v_entries, v_now);
+    INSERT INTO contact (platform_id, id, case_id, channel, caller, created_at)
+    VALUES (v_platform, (doc->>'contact')::uuid, v_case, doc->>'channel', doc->>'caller_name', v_now);
     IF doc->'message'->>'id' IS NOT NULL THEN
         INSERT INTO message (platform_id, id, case_id, kind, author, body, created_at)
         VALUES (v_platform, (doc->'message'->>'id')::uuid, v_case, 'customer', doc->>'caller_name', doc->'message'->>'body', v_now);
     END IF;
-    IF v_order IS NULL THEN
-        PERFORM timeline_add(v_platform, v_case, v_entries, v_now);
-        RETURN jsonb_build_object('status', 'opened', 'case', v_case, 'epoch', 1);
-    END IF;
-    IF case_attach_order(v_platform, v_case, v_order, doc->>'problem',
-                         ARRAY(SELECT (jsonb_array_elements_text(doc->'passes'))::uuid), v_now) THEN
-        PERFORM timeline_add(v_platform, v_case, v_entries, v_now);
-        RETURN jsonb_build_object('status', 'opened', 'case', v_case, 'epoch', 1);
-    END IF;
-    PERFORM timeline_add(v_platform, v_case, v_entries, v_now);
-    RETURN jsonb_build_object('status', 'joined', 'case', v_case, 'epoch', 1);
+    RETURN jsonb_build_object('case', v_case, 'epoch', 1, 'status', CASE WHEN v_order IS NULL OR case_claim_subjects(
+        v_platform, v_case, v_order, doc->>'problem', ARRAY(SELECT (jsonb_array_elements_text(doc->'passes'))::uuid), v_now)
+        THEN 'opened' ELSE 'joined' END);
 END $$;
 
 -- ------------------------------------------------------------------------------------------- sending
@@ -400,9 +406,10 @@ END $$;
 -- Refunds under the harms' locks, at most what each award still lacks, over the payments in the order given.
 -- Returns the number of harms with something left. Raises MG001 when the payments cannot bear it (decide again).
 CREATE FUNCTION refunds_award(p_platform uuid, p_case uuid, p_order uuid, p_decision uuid, p_refunds jsonb, p_payments uuid[], p_ids uuid[],
-                              p_hold text[], p_approvals int, p_caps jsonb, p_priority int, p_now timestamptz) RETURNS int
+                              p_hold text[], p_approvals int, p_caps jsonb, p_limits jsonb, p_priority int, p_now timestamptz) RETURNS int
 LANGUAGE plpgsql AS $$
 DECLARE
+    v_unseen bigint;                     -- what goes back for this order in all without a person's yes, this decision's included
     r record;
     p record;
     h harm;
@@ -419,7 +426,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'MG001', MESSAGE = 'a dispute was opened';
     END IF;
     PERFORM 1 FROM line WHERE platform_id = p_platform AND order_id = p_order ORDER BY id FOR NO KEY UPDATE;
-    FOR r IN SELECT * FROM jsonb_to_recordset(p_refunds) AS (harm uuid, line uuid, payment uuid, cause text, award bigint)
+    FOR r IN SELECT * FROM jsonb_to_recordset(p_refunds) AS (harm uuid, line uuid, payment uuid, cause text, award bigint, seen bigint)
              ORDER BY line NULLS FIRST, payment, cause
     LOOP
         INSERT INTO harm (platform_id, id, order_id, line_id, payment_id, cause) VALUES (p_platform, r.harm, p_order, r.line, r.payment, r.cause)
@@ -431,6 +438,9 @@ BEGIN
             v_need := least(v_need, (SELECT price - awarded FROM line WHERE platform_id = p_platform AND id = r.line));
         END IF;
         CONTINUE WHEN v_need <= 0;
+        IF r.seen <> (SELECT awarded FROM line WHERE platform_id = p_platform AND id = r.line) THEN
+            RAISE EXCEPTION USING ERRCODE = 'MG001', MESSAGE = 'something was awarded meanwhile';
+        END IF;
         v_count := v_count + 1;
         UPDATE harm SET awarded = awarded + v_need WHERE platform_id = p_platform AND id = h.id;
         IF r.line IS NOT NULL THEN UPDATE line SET awarded = awarded + v_need WHERE platform_id = p_platform AND id = r.line; END IF;
@@ -459,17 +469,22 @@ BEGIN
         END LOOP;
         IF v_need > 0 THEN RAISE EXCEPTION USING ERRCODE = 'MG001', MESSAGE = 'the payments cannot bear it'; END IF;
     END LOOP;
+    -- An order split over several cases is no smaller: what people agreed to is theirs, everything else counts together.
+    SELECT sum(amount) INTO v_unseen FROM operation WHERE platform_id = p_platform AND order_id = p_order AND action = 'refund'
+        AND state NOT IN ('REFUSED', 'FAILED') AND (decision_id = p_decision OR approvals_needed = 0);
     FOR p IN SELECT id, rail, amount, currency FROM operation WHERE platform_id = p_platform AND decision_id = p_decision AND case_id = p_case
              AND action = 'refund' ORDER BY id
     LOOP
         v_holds := p_hold;
+        IF v_unseen > (p_limits->>'auto')::bigint AND NOT 'amount' = ANY (v_holds) THEN v_holds := v_holds || 'amount'::text; END IF;
         IF p.rail IS NULL THEN v_holds := v_holds || 'outside'::text; END IF;
         IF cardinality(v_holds) = 0 THEN
             v_cap := caps_take(p_platform, p_caps, p.rail, p.currency, p.amount, p_now);
             IF v_cap IS NOT NULL THEN v_holds := v_holds || ('cap_' || v_cap); END IF;
         END IF;
         UPDATE operation SET holds = v_holds, state = CASE WHEN cardinality(v_holds) = 0 THEN 'READY' ELSE 'HELD' END,
-            approvals_needed = CASE WHEN cardinality(v_holds) = 0 THEN 0 ELSE greatest(approvals_needed, 1) END,
+            approvals_needed = CASE WHEN cardinality(v_holds) = 0 THEN 0 WHEN v_unseen > (p_limits->>'second')::bigint THEN greatest(approvals_needed, 2)
+                               ELSE greatest(approvals_needed, 1) END,
             due_at = p_now + CASE WHEN cardinality(v_holds) = 0 THEN interval '0' ELSE interval '1 hour' END
         WHERE platform_id = p_platform AND id = p.id;
     END LOOP;
@@ -560,6 +575,8 @@ DECLARE
     v_made int := 0;
     v_begun jsonb := '[]';
     v_epoch bigint;
+    v_entries jsonb := doc->'entries';   -- written once, with the case's row
+    v_seq bigint;
     v_problem text;
     o record;
     n int := 0;
@@ -586,20 +603,17 @@ BEGIN
     END IF;
     INSERT INTO decision (platform_id, id, case_id, outcome, verdicts, guards, created_at)
     VALUES (v_platform, v_decision, v_case, doc->'decision'->>'outcome', doc->'decision'->'verdicts', doc->'decision'->'guards', v_now);
-    UPDATE cases SET decision_id = v_decision, outcome = doc->'decision'->>'outcome',
-        answers = coalesce(doc->'answers', answers) WHERE platform_id = v_platform AND id = v_case;
-    PERFORM timeline_add(v_platform, v_case, doc->'entries', v_now);
     IF jsonb_array_length(coalesce(doc->'refunds', '[]')) > 0 THEN
         v_made := refunds_award(v_platform, v_case, v_order, v_decision, doc->'refunds',
             ARRAY(SELECT (jsonb_array_elements_text(doc->'payments'))::uuid), v_ids, v_hold, coalesce((doc->>'approvals')::int, 1), doc->'caps',
-            (doc->>'priority')::int, v_now);
+            doc->'limits', (doc->>'priority')::int, v_now);
     END IF;
     IF jsonb_array_length(coalesce(doc->'passes', '[]')) > 0 THEN
         v_made := v_made + passes_act(v_platform, v_case, v_order, v_decision, doc->'passes', v_hold, (doc->>'priority')::int, v_now);
     END IF;
     IF v_wanted AND v_made = 0 THEN
         v_next := doc->'next_if_paid';
-        PERFORM timeline_add(v_platform, v_case, '[{"kind": "already_done", "source": "policy"}]', v_now);
+        v_entries := v_entries || '[{"kind": "already_done", "source": "policy"}]';
     END IF;
     FOR o IN SELECT id, rail, action, amount, currency, payment_id, pass_id, state, holds FROM operation
              WHERE platform_id = v_platform AND case_id = v_case AND decision_id = v_decision ORDER BY created_at, id
@@ -608,9 +622,9 @@ BEGIN
             v_next := jsonb_build_object('owner', 'queue', 'skill', coalesce(doc->>'hold_skill', 'payments'), 'due_seconds', 900,
                                          'priority', coalesce(doc->'hold_priority', '1'), 'rest', coalesce(v_next->'rest', v_next));
         END IF;
-        PERFORM timeline_add(v_platform, v_case, jsonb_build_array(jsonb_build_object('kind', CASE o.state WHEN 'HELD' THEN 'operation_held'
+        v_entries := v_entries || jsonb_build_array(jsonb_build_object('kind', CASE o.state WHEN 'HELD' THEN 'operation_held'
             WHEN 'DONE' THEN 'operation_done' ELSE 'operation_ready' END, 'source', 'operation', 'data', jsonb_strip_nulls(jsonb_build_object(
-                'operation', o.id, 'action', o.action, 'amount', o.amount, 'currency', o.currency, 'rail', o.rail, 'holds', to_jsonb(o.holds))))), v_now);
+                'operation', o.id, 'action', o.action, 'amount', o.amount, 'currency', o.currency, 'rail', o.rail, 'holds', to_jsonb(o.holds)))));
         CONTINUE WHEN o.state <> 'READY' OR o.rail = 'here' OR (doc->>'begin')::boolean IS NOT TRUE;
         n := n + 1;
         UPDATE operation SET lease_epoch = 1 WHERE platform_id = v_platform AND id = o.id;
@@ -618,6 +632,10 @@ BEGIN
             v_platform, o.id, 1, v_ids[cardinality(v_ids) - n + 1], (doc->>'lease_seconds')::float,
             coalesce((doc->'key_seconds'->>o.rail)::float, (doc->'key_seconds'->>'*')::float)));
     END LOOP;
+    UPDATE cases SET decision_id = v_decision, outcome = doc->'decision'->>'outcome', answers = coalesce(doc->'answers', answers),
+        timeline_seq = timeline_seq + jsonb_array_length(v_entries), version = version + 1
+    WHERE platform_id = v_platform AND id = v_case RETURNING timeline_seq - jsonb_array_length(v_entries) INTO v_seq;
+    PERFORM timeline_write(v_platform, v_case, v_seq, v_entries, v_now);
     PERFORM case_next(v_platform, v_case, v_next, v_now);
     IF v_made > 0 THEN PERFORM case_after_operations(v_platform, v_case, v_now); END IF;
     RETURN jsonb_build_object('status', 'stored', 'operations', v_begun);
@@ -1090,7 +1108,7 @@ BEGIN
     PERFORM timeline_add(v_platform, v_case, jsonb_build_array(jsonb_build_object('kind', 'acted', 'source', 'agent', 'actor', doc->>'actor',
         'data', jsonb_build_object('action', doc->>'action', 'reason', doc->>'reason', 'decision', v_decision))), v_now);
     v_made := CASE WHEN jsonb_array_length(doc->'refunds') > 0 THEN refunds_award(v_platform, v_case, v_order, v_decision, doc->'refunds',
-        ARRAY(SELECT (jsonb_array_elements_text(doc->'payments'))::uuid), v_ids, v_hold, v_needed, doc->'caps', 0, v_now)
+        ARRAY(SELECT (jsonb_array_elements_text(doc->'payments'))::uuid), v_ids, v_hold, v_needed, doc->'caps', '{}', 0, v_now)
         ELSE passes_act(v_platform, v_case, v_order, v_decision, doc->'passes', v_hold, 0, v_now) END;
     IF v_made = 0 THEN RETURN '{"status": "already_paid"}'; END IF;
     FOR o IN SELECT id, state, rail, action, amount, currency FROM operation

@@ -25,8 +25,8 @@ from service.store.flow import FlowStore
 from tests.bench import cpu
 from tests.bench.ground import RAIL, Ground
 
-CLIENTS: Final = 16
-_TRANSACTIONS_OF_CLIENT: Final = 100
+CLIENTS: Final = 8
+_TRANSACTIONS_OF_CLIENT: Final = 200
 _ROUNDS: Final = 3
 # What one round uses up; the first round of all warms up.
 ORDERS: Final = CLIENTS * _TRANSACTIONS_OF_CLIENT * (_ROUNDS + 1)

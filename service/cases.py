@@ -111,14 +111,17 @@ class Cases:
                     shown.append(AccessShown(pass_id=wire(WireId.PASS, one.pass_id), token=token.token, expires_at=token.expires_at))
         return tuple(shown)
 
-    async def timeline(self, caller: Caller, case: UUID, after: int, most: int) -> Sequence[TimelineEntry] | None:
-        """A page of the timeline, for customers only what is theirs to see; None when the case is not theirs."""
+    async def timeline(self, caller: Caller, case: UUID, after: int, most: int) -> tuple[Sequence[TimelineEntry], int | None] | None:
+        """A page of the timeline, for customers only what is theirs to see, and the seq to go on from, if there may be more.
+
+        None when the case is not theirs.
+        """
         record = await self._record(caller, case)
         audience = None if record is None else _audience(caller, record)
         if audience is None:
             return None
         entries = await store.timeline(self._pool, caller.platform_id, case, after, min(most, PAGE_MAX))
-        return _seen_by(audience, entries)
+        return _seen_by(audience, entries), entries[-1].seq if len(entries) >= min(most, PAGE_MAX) else None
 
     async def follow(self, caller: Caller, case: UUID, after: int) -> AsyncIterator[Progress]:
         """What happens to the case from `after` on, until it ends, 25 s have passed, or the process stops."""
@@ -145,8 +148,10 @@ class Cases:
     async def say(self, caller: Caller, case: UUID, document: Mapping[str, Any], wait_seconds: float) -> str:
         """A further contact (more words, an answer, the wish for a person) on a case that the caller may see.
 
-        `said`, or, where the document carries a key, `repeat` or `mismatch` (nothing was said then).
+        `said`, or, where the document carries a key, `repeat` or `mismatch` (nothing was said then). Raises TooMany for a customer.
         """
+        if caller.kind == "customer":
+            await self._identity.count_words(caller)
         answer = await self._flow.contact(
             {"platform": caller.platform_id, "case": case, "contact": new_id(), "caller_name": caller.name, **document}
         )

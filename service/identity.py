@@ -65,6 +65,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     sessions_per_client: tuple[int, int] = (3000, 600)
     cases_per_customer: tuple[int, int] = (30, 3600)
     """an evening on which everything goes wrong; more is a script that fills the queue"""
+    words_per_customer: tuple[int, int] = (60, 3600)
+    """one a minute: a conversation"""
 
 
 class OpenedSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -246,6 +248,10 @@ class Identity:
     async def count_case(self, caller: Caller) -> None:
         """One more case of a customer's session or subject. Raises TooMany."""
         await self._take(caller.platform_id, [self._limit("case-customer", caller.key, self._limits.cases_per_customer)])
+
+    async def count_words(self, caller: Caller) -> None:
+        """One more message or answer of a customer. Raises TooMany."""
+        await self._take(caller.platform_id, [self._limit("words-customer", caller.key, self._limits.words_per_customer)])
 
     async def forget_old(self) -> None:
         """The clean-up, for a schedule: once an hour keeps the tables small."""

@@ -208,10 +208,11 @@ class CaseRoutes(Controller):
         limit: Annotated[int, QueryParameter(ge=1, le=200)] = 100,
     ) -> TimelinePage:
         """What happened to the case and its order, from every source, in the order of writing."""
-        entries = await cases.timeline(caller, id_of(case_id), after, limit)
-        if entries is None:
+        page = await cases.timeline(caller, id_of(case_id), after, limit)
+        if page is None:
             raise problems.not_found("case")
-        return TimelinePage(entries=tuple(_entry(one) for one in entries), next_after=entries[-1].seq if len(entries) == limit else None)
+        entries, next_after = page
+        return TimelinePage(entries=tuple(_entry(one) for one in entries), next_after=next_after)
 
     @get("/v1/cases/{case_id:str}/progress", responses=_STREAMED, opt=opens_to(*_CALLERS, scope="cases:read"))
     async def follow_case(

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from litestar import Controller, Request, delete, get, post
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 from msgspec import Meta
 
@@ -83,6 +84,16 @@ _SHOWN: Final = {
 }
 
 
+_NOT_ACCEPTED: Final = {
+    422: ResponseSpec(
+        data_container=problems.ProblemBody,
+        generate_examples=False,
+        media_type=problems.MEDIA_TYPE,
+        description="The code is not accepted",
+    )
+}
+
+
 class CustomerIdentity(Controller):
     """These POSTs take no Idempotency-Key: a repeat could only be answered with a secret that we do not keep."""
 
@@ -125,7 +136,12 @@ class CustomerIdentity(Controller):
         await identity.request_code(caller, CodeAsked(email=data.email, order_ref=data.order, language=language, client=client_address))
         return _REQUESTED
 
-    @post("/v1/sessions/verify", status_code=200, opt={**opens_to("customer"), **examples(request={"code": "042917"}, answer=_SHOWN)})
+    @post(
+        "/v1/sessions/verify",
+        status_code=200,
+        responses=_NOT_ACCEPTED,
+        opt={**opens_to("customer"), **examples(request={"code": "042917"}, answer=_SHOWN)},
+    )
     async def verify_code(
         self,
         data: JSONBody[CodeProof],

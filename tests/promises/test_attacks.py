@@ -200,3 +200,76 @@ async def test_nobody_is_let_in_anew_while_their_money_is_on_its_way_back(house:
     answer = await house.post("/v1/access/tokens", {"pass_id": (await passes(house, order))[0], "show": show})
     assert answer.status_code == 404
     await all_holds(house)
+
+
+# ------------------------------------------------------------------------------------------------- more than is due, in small pieces
+
+
+async def test_minutes_that_two_incidents_share_are_paid_once(house: House, ref: str) -> None:
+    show = await house.shop.show(ref, starts_in=timedelta(hours=-3), minutes=100)
+    start = await house.value("SELECT starts_at FROM show WHERE ref = $1", show)
+    order = await house.shop.order(show, [stream(10000)])
+    await house.shop.incident(show, "A", start, start + timedelta(minutes=40))
+    await house.shop.incident(show, "B", start + timedelta(minutes=20), start + timedelta(minutes=60))
+    for incident in ("A", "B", "A"):
+        await house.report("stream_outage", order, incident=incident)
+    assert await house.line_awarded(order) == 6000
+    await all_holds(house)
+
+
+async def test_a_large_order_asked_for_ticket_by_ticket_still_goes_to_people(house: House, ref: str) -> None:
+    show = await house.shop.show(ref, starts_in=AHEAD, status="cancelled")
+    order = await house.shop.order(show, [stream(9000) for _ in range(5)])
+    for one in await passes(house, order):
+        await house.report("show_cancelled", order, passes=[one])
+    rows = await house.rows(
+        "SELECT x.amount, x.state, x.approvals_needed AS needed FROM operation x JOIN orders o ON o.id = x.order_id"
+        " WHERE o.ref = $1 AND x.action = 'refund' ORDER BY x.created_at, x.id",
+        order.ref,
+    )
+    assert [(row["state"], row["needed"]) for row in rows] == [("DONE", 0), ("DONE", 0), ("HELD", 1), ("HELD", 1), ("HELD", 1)]
+    await all_holds(house)
+
+
+async def test_an_agent_does_not_get_past_their_limit_by_another_name_for_it(house: House, ref: str) -> None:
+    order = await house.shop.order(await house.shop.show(ref, starts_in=AHEAD), [stream(60000)])
+    case = await house.report("other", order)
+    agent = house.desk.agent
+    await house.post("/v1/queue/take", {"case": case["id"]}, token=agent)
+    path = f"/v1/cases/{case['id']}/actions"
+    first = {"action": "refund", "reason": "changed their mind", "cause": "remorse", "position": "1", "amount": 30000}
+    assert (await house.post(path, first, token=agent)).status_code == 200
+    second = {"action": "refund", "reason": "no ticket came", "cause": "no_pass", "payment": "P1", "amount": 30000}
+    answer = await house.post(path, second, token=agent)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "/cause")
+    goodwill = {"action": "refund", "reason": "a long evening", "cause": "goodwill", "position": "1", "amount": 1000}
+    assert (await house.post(path, goodwill, token=agent)).status_code == 200
+    assert [one["state"] for one in await house.operations(case["id"])] == ["DONE", "HELD"]
+    await all_holds(house)
+
+
+async def test_one_night_of_a_ticket_for_several_is_worth_what_people_say(house: House, ref: str) -> None:
+    shows_of_it = [await house.shop.show(f"{ref}{one}", starts_in=AHEAD) for one in "ab"]
+    ticket = {"ref": "1", "kind": "stream", "name": "Both nights", "price": 9000}
+    order = await house.shop.order(shows_of_it[0], [stream(9000)], positions=[{**ticket, "shows": shows_of_it}])
+    await house.shop.show(shows_of_it[0], starts_in=AHEAD, status="cancelled")
+    case = await house.report("show_cancelled", order)
+    assert (case["status"], case["operations"]) == ("with_people", [])
+
+
+async def test_words_on_a_case_that_asks_are_read_by_people(house: House, ref: str) -> None:
+    show = await house.shop.show(ref, starts_in=AHEAD)
+    await house.shop.order(show, [stream(2500)])
+    asked = await (customer := await somebody(house)).reports("wants_refund", show=show)
+    assert asked["status"] == "asked"
+    answer = await customer.asks(f"/v1/cases/{asked['id']}/messages", {"message": "I have no code, what now?"})
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["status"] == "with_people"
+
+
+async def test_one_customer_does_not_fill_a_case_with_words(house: House, ref: str) -> None:
+    del ref
+    customer = await somebody(house)
+    case = await customer.reports("other", message="help")
+    answers = [(await customer.asks(f"/v1/cases/{case['id']}/messages", {"message": "again"})).status_code for _ in range(61)]
+    assert answers == [201] * 60 + [429]

@@ -972,7 +972,9 @@ BEGIN
     IF doc ? 'answers' THEN
         UPDATE cases SET answers = answers || (doc->'answers') WHERE platform_id = v_platform AND id = v_case;
     END IF;
-    IF (doc->>'person')::boolean AND (v_reopened OR c.owner NOT IN ('queue', 'agent')) THEN
+    -- Words on a case that asks something else say that the question does not help.
+    IF ((doc->>'person')::boolean AND (v_reopened OR c.owner NOT IN ('queue', 'agent')))
+        OR (doc->>'kind' = 'said_more' AND c.state = 'open' AND c.owner = 'timer' AND c.wait_for LIKE 'answer:%') THEN
         PERFORM case_next(v_platform, v_case, jsonb_build_object('owner', 'queue', 'skill', coalesce(doc->>'skill', c.skill, 'support'), 'priority', 1,
             'due_seconds', 900, 'outcome', 'escalate'), v_now);
     ELSIF doc ? 'answers' AND c.owner = 'timer' THEN

@@ -184,7 +184,8 @@ async def test_two_processes_share_the_work_and_tell_each_other(idle: House, ref
         async with httpx.AsyncClient(base_url=other.address, trust_env=False) as client:
             path = f"/v1/cases/{cases[0]['id']}"
             there = (await client.get(path, headers=bearer(idle.desk.platform))).json()
-        assert there == await idle.case(cases[0]["id"])
+        # (But for the version: the letter about it may go out between the two answers.)
+        assert there | {"version": 0} == await idle.case(cases[0]["id"]) | {"version": 0}
         await all_holds(idle)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import secrets
 import signal
@@ -35,8 +36,9 @@ from service.store.pool import Pool, open_pool
 
 # All cases of a promise instead of a sample of them.
 FULL: Final = os.environ.get("MAKEGOOD_FULL") == "1"
-# Far from the ports that people use, and from those of the other tests; each worker of a run looks from its own place on.
+# Far from the ports that people use, from those of the other tests, and below those that the system gives away (32768 and up).
 _PORTS_FROM: Final = 26_000
+_STRETCHES: Final = 300
 # Only ends a wait for what never comes.
 PATIENCE_SECONDS: Final = 30.0
 # httpx looks at every connection of a client for every request: several clients of some connections each are quicker than one of many.
@@ -174,8 +176,10 @@ async def until(what: Callable[[], Awaitable[_T]], fits: Callable[[_T], bool], *
 
 
 def free_port(worker: str) -> int:
-    number = int(worker.removeprefix("gw")) if worker.startswith("gw") else 4
-    return serving.first_free_port(HOST, _PORTS_FROM + 300 * number)
+    """One that nobody listens at, from a stretch of its own for each worker of each run on this machine."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    stretch = int.from_bytes(hashlib.sha256(f"{run} {worker}".encode()).digest()[:4]) % _STRETCHES
+    return serving.first_free_port(HOST, _PORTS_FROM + 20 * stretch)
 
 
 @asynccontextmanager

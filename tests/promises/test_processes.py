@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,6 +67,13 @@ async def _refunds(house: House) -> int:
     return sum(line.refunds for line in await house.books.ledger())
 
 
+async def _refunds_or_why_not(house: House, clients: asyncio.Future[list[Any]]) -> int:
+    """Raises what a client ran into."""
+    if clients.done():
+        clients.result()
+    return await _refunds(house)
+
+
 async def test_a_process_that_is_killed_in_the_middle_of_refunds_loses_and_doubles_none(idle: House, ref: str, tmp_path: Path) -> None:
     waiting: asyncio.Task[list[Any]] | None = None
     killed_with: list[int] = []
@@ -77,7 +85,7 @@ async def test_a_process_that_is_killed_in_the_middle_of_refunds_loses_and_doubl
                 await idle.books.set_latency(30)
                 waiting = asyncio.ensure_future(asyncio.gather(*(_asks_until_answered(idle, order) for order in orders)))
             goal = moment * REFUNDS
-            await until(lambda: _refunds(idle), lambda count, goal=goal: count >= goal)  # type: ignore[misc]
+            await until(partial(_refunds_or_why_not, idle, waiting), lambda count, goal=goal: count >= goal, seconds_max=90)  # type: ignore[misc]
             await process.kill()
             killed_at = time.monotonic()
             killed_with.append(await idle.value("SELECT count(*) FROM try WHERE result IS NULL"))

@@ -85,7 +85,8 @@ def letter_name(letter: Letter) -> str:
 def qr_png(barcode: str) -> bytes:
     """The barcode as a QR code (ISO/IEC 18004), error level M (15 % may be lost), with its quiet zone of four modules."""
     picture = io.BytesIO()
-    segno.make_qr(barcode, error="m").save(picture, kind="png", scale=_QR_PIXELS, border=4)
+    # Any mask can be read; trying all eight for the prettiest costs more than the rest of the letter.
+    segno.make_qr(barcode, error="m", mask=0).save(picture, kind="png", scale=_QR_PIXELS, border=4)
     return picture.getvalue()
 
 

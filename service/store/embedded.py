@@ -32,6 +32,7 @@ max_connections = 200                # two API processes, two workers, their poo
 shared_buffers = 256MB               # the whole working set of a laptop's installation
 max_wal_size = 2GB                   # a sale's rush is one checkpoint, not ten
 checkpoint_timeout = 15min
+autovacuum_naptime = 10s             # after an import the planner must soon know how large the tables are
 random_page_cost = 1.1               # there are no spinning disks any more
 max_parallel_workers_per_gather = 0  # every query is short, and a container's /dev/shm is too small for parallel ones
 jit = off

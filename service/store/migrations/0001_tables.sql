@@ -264,6 +264,7 @@ CREATE TABLE pass (
     FOREIGN KEY (platform_id, order_id) REFERENCES orders (platform_id, id)
 );
 CREATE INDEX pass_by_order ON pass (platform_id, order_id);
+CREATE INDEX pass_by_line ON pass (platform_id, line_id);
 CREATE UNIQUE INDEX one_valid_pass_a_line ON pass (platform_id, line_id) WHERE status = 'valid';
 
 CREATE TABLE access_token (

@@ -491,7 +491,7 @@ BEGIN
     -- A position that is promised back in full does not admit while the money is on its way.
     UPDATE access_token t SET state = 'suspended' FROM pass, line
     WHERE t.platform_id = p_platform AND t.state = 'active' AND pass.platform_id = p_platform AND pass.id = t.pass_id
-      AND line.platform_id = p_platform AND line.id = pass.line_id AND line.order_id = p_order AND line.price > 0 AND line.awarded = line.price;
+      AND pass.order_id = p_order AND line.platform_id = p_platform AND line.id = pass.line_id AND line.price > 0 AND line.awarded = line.price;
     RETURN v_count;
 END $$;
 
@@ -700,7 +700,7 @@ BEGIN
     WHERE part.platform_id = p_platform AND part.operation_id = o.id AND harm.platform_id = p_platform AND harm.id = part.harm_id;
     UPDATE access_token t SET state = 'active' FROM pass, line
     WHERE t.platform_id = p_platform AND t.state = 'suspended' AND pass.platform_id = p_platform AND pass.id = t.pass_id
-      AND line.platform_id = p_platform AND line.id = pass.line_id AND line.order_id = o.order_id AND line.awarded < line.price;
+      AND pass.order_id = o.order_id AND line.platform_id = p_platform AND line.id = pass.line_id AND line.awarded < line.price;
 END $$;
 
 -- Stores what one sending brought, under the operation's lease: try, attempt, operation, payment, books, access, timeline, case.

@@ -1,4 +1,4 @@
-"""Brakes and what releasing them sets going: each call is one function of 0005_post.sql, one transaction."""
+"""Brakes and what releasing them sets going: each call is one function (functions/brakes.sql), one transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls the flow's units (0002_flow.sql): each method is one statement and one transaction."""
+"""Calls the flow's units (functions/): each method is one statement and one transaction."""
 
 from __future__ import annotations
 

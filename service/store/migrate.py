@@ -1,4 +1,8 @@
-"""Brings a database to this release's tables: numbered .sql files, each in a transaction of its own, then PgQueuer's tables."""
+"""Brings a database to this release: numbered .sql files for the tables, each applied once in a transaction of its own; the functions, replaced
+whole whenever their text differs; PgQueuer's tables.
+
+A flow unit is one function, so that BEGIN and COMMIT do not travel; a function holds no data, so its file is simply edited.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,11 @@ import msgspec
 from pgqueuer.adapters.drivers.asyncpg import AsyncpgDriver
 from pgqueuer.queries import Queries
 
-from service.store.pool import CONNECT_SECONDS_MAX
+from service.store.pool import CONNECT_SECONDS_MAX, Pool
 
 MIGRATIONS: Final = Path(__file__).parent / "migrations"
+FUNCTIONS: Final = Path(__file__).parent / "functions"
+_FUNCTIONS_NAME: Final = "functions"
 
 # 15 is the first with UNIQUE NULLS NOT DISTINCT, on which "one payment per harm" stands.
 POSTGRESQL_VERSION_MIN: Final = 15
@@ -35,8 +41,12 @@ CREATE TABLE IF NOT EXISTS schema_migration (
     name text NOT NULL,
     sha256 text NOT NULL,
     applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
-)
+);
+CREATE TABLE IF NOT EXISTS schema_functions (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), sha256 text NOT NULL)
 """
+
+# A file that was rewritten without changing what it makes names the hashes of what it was.
+_ALSO_APPLIED: Final = re.compile(r"^-- also applied as ([0-9a-f]{64})\b", re.MULTILINE)
 
 
 class MigrationError(Exception):
@@ -48,6 +58,20 @@ class Migration(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int
     name: str
+    sql: str
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+    def is_applied_as(self, sha256: str) -> bool:
+        """Whether that hash is of these words, or of others that made the same."""
+        return sha256 == self.sha256 or sha256 in _ALSO_APPLIED.findall(self.sql)
+
+
+class Functions(msgspec.Struct, frozen=True, kw_only=True):
+    """All functions of this release, as one text."""
+
     sql: str
 
     @property
@@ -77,8 +101,15 @@ def load(folder: Path = MIGRATIONS) -> Sequence[Migration]:
     return found
 
 
-async def migrate(dsn: str, *, folder: Path = MIGRATIONS) -> Sequence[str]:
+def load_functions(folder: Path = FUNCTIONS) -> Functions:
+    """Every .sql file of the folder, by name; nothing where there is no such folder."""
+    return Functions(sql="\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.sql"))))
+
+
+async def migrate(dsn: str, *, folder: Path = MIGRATIONS, functions: Path = FUNCTIONS) -> Sequence[str]:
     """Applies what is missing and returns the names, in order; nothing to do is an empty list. Any number of processes may call it at once.
+
+    The functions of a database that a newer release has migrated are left alone.
 
     Raises MigrationError for a server that is too old and for an applied file that has changed since, asyncpg.PostgresError for a
     statement that fails (its file is then not applied, those before it are).
@@ -92,27 +123,32 @@ async def migrate(dsn: str, *, folder: Path = MIGRATIONS) -> Sequence[str]:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_KEY)
         await connection.execute(f"SET lock_timeout = '{_TABLE_LOCK_SECONDS_MAX}s'")
         await connection.execute(_LEDGER)
-        missing = _missing(migrations, await _applied(connection))
+        applied = await _applied(connection)
+        missing = _missing(migrations, applied)
         for migration in missing:
             await _apply(connection, migration)
+        names = [migration.name for migration in missing]
+        if not _is_ahead(migrations, applied) and await _replace_functions(connection, load_functions(functions)):
+            names.append(_FUNCTIONS_NAME)
         await _converge_pgqueuer(connection)
     finally:
         await connection.close()
-    return [migration.name for migration in missing]
+    return names
 
 
-async def state(dsn: str, *, folder: Path = MIGRATIONS) -> SchemaState:
+async def state(dsn: str, *, folder: Path = MIGRATIONS, functions: Path = FUNCTIONS) -> SchemaState:
     """Reads, and changes nothing. Raises MigrationError as `migrate` does."""
     connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS_MAX)
     try:
         _check_version(connection)
         there = await connection.fetchval("SELECT to_regclass('schema_migration') IS NOT NULL")
         applied = await _applied(connection) if there else {}
-        return SchemaState(
-            server_version=await connection.fetchval("SHOW server_version"),
-            applied=sorted(applied),
-            pending=[migration.name for migration in _missing(load(folder), applied)],
-        )
+        migrations = load(folder)
+        pending = [migration.name for migration in _missing(migrations, applied)]
+        wanted = load_functions(functions)
+        if wanted.sql and not _is_ahead(migrations, applied) and await functions_sha256(connection) != wanted.sha256:
+            pending.append(_FUNCTIONS_NAME)
+        return SchemaState(server_version=await connection.fetchval("SHOW server_version"), applied=sorted(applied), pending=pending)
     finally:
         await connection.close()
 
@@ -131,9 +167,36 @@ async def _applied(connection: asyncpg.Connection[asyncpg.Record]) -> dict[int, 
 def _missing(migrations: Sequence[Migration], applied: dict[int, str]) -> Sequence[Migration]:
     """What is not applied yet. Numbers that only the database knows belong to a newer release that runs beside this one: fine."""
     for migration in migrations:
-        if applied.get(migration.number, migration.sha256) != migration.sha256:
+        if not migration.is_applied_as(applied.get(migration.number, migration.sha256)):
             raise MigrationError(f"{migration.name} was applied and has changed since: put it back, and write the change as a new file")
     return [migration for migration in migrations if migration.number not in applied]
+
+
+def _is_ahead(migrations: Sequence[Migration], applied: dict[int, str]) -> bool:
+    return max(applied, default=0) > max((migration.number for migration in migrations), default=0)
+
+
+async def functions_sha256(connection: asyncpg.Connection[asyncpg.Record] | Pool) -> str | None:
+    """Of the functions that the database has; None: of no release that told."""
+    if not await connection.fetchval("SELECT to_regclass('schema_functions') IS NOT NULL"):
+        return None
+    found: str | None = await connection.fetchval("SELECT sha256 FROM schema_functions")
+    return found
+
+
+async def _replace_functions(connection: asyncpg.Connection[asyncpg.Record], functions: Functions) -> bool:
+    """All or none, in one transaction; false: there are none, or they are the same already."""
+    if not functions.sql or await functions_sha256(connection) == functions.sha256:
+        return False
+    async with connection.transaction():
+        # They call each other in circles, so none can wait for all it calls.
+        await connection.execute("SET LOCAL check_function_bodies = off")
+        await connection.execute(functions.sql)
+        await connection.execute(
+            "INSERT INTO schema_functions (sha256) VALUES ($1) ON CONFLICT (only_row) DO UPDATE SET sha256 = excluded.sha256",
+            functions.sha256,
+        )
+    return True
 
 
 async def _apply(connection: asyncpg.Connection[asyncpg.Record], migration: Migration) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 import asyncpg
 
-from service.store.migrate import load
+from service.store.migrate import functions_sha256, load, load_functions
 from service.store.pool import Pool
 
 # A load balancer asks every few seconds and gives up after as many; a database that needs longer is not ready.
@@ -19,17 +19,21 @@ class DatabaseReadiness:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._newest = max((migration.number for migration in load()), default=0)
+        self._functions = load_functions().sha256
 
     async def missing(self) -> Sequence[str]:
         """What is in the way, in words; never raises. A database of a newer release is fine: old and new run side by side."""
         try:
             async with asyncio.timeout(_ANSWER_SECONDS_MAX):
-                newest = await self._pool.fetchval("SELECT max(number) FROM schema_migration")
+                newest = await self._pool.fetchval("SELECT max(number) FROM schema_migration") or 0
+                functions = await functions_sha256(self._pool)
         except asyncpg.UndefinedTableError:
-            newest = 0
+            newest, functions = 0, None
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return ["the database does not answer"]
-        return [] if (newest or 0) >= self._newest else ["the database lacks this release's tables: run makegood migrate"]
+        if newest > self._newest or (newest == self._newest and functions == self._functions):
+            return []
+        return ["the database lacks this release's tables: run makegood migrate"]
 
 
 # What a statement raises when the database is away, restarts or takes no more connections: nothing is wrong with the request.

@@ -68,11 +68,11 @@ def test_every_statement_names_its_platform() -> None:
     assert found == []
 
 
-def test_every_function_of_the_migrations_names_its_platform() -> None:
+def test_every_function_of_the_database_names_its_platform() -> None:
     tables = platform_tables()
     functions = [
         (f"{path.name} {name}", body)
-        for path in sorted((STORE / "migrations").glob("*.sql"))
+        for path in sorted((STORE / "functions").glob("*.sql"))
         for name, _, body in re.findall(r"CREATE (?:OR REPLACE )?FUNCTION ([a-z_]+).*?(\$\w*\$)(.*?)\2", path.read_text(), re.DOTALL)
     ]
     assert functions

@@ -1,0 +1,229 @@
+-- The life of a case: opened, given its next owner, joined, claimed, spoken to again.
+
+-- Gives a case its next owner or its end: {state} or {owner, skill?, priority?, due_seconds?, wait_for?, wait_ref?, wait_seconds?}.
+CREATE OR REPLACE FUNCTION case_next(p_platform uuid, p_case uuid, p_next jsonb, p_now timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_state text := coalesce(p_next->>'state', 'open');
+    v_owner text := p_next->>'owner';
+    v_order uuid;
+BEGIN
+    UPDATE cases SET
+        state = v_state,
+        owner = CASE WHEN v_state = 'open' THEN v_owner END,
+        agent_id = NULL,
+        due_at = CASE WHEN v_state = 'open' THEN p_now + make_interval(secs => coalesce((p_next->>'due_seconds')::float, 0)) END,
+        skill = coalesce(p_next->>'skill', skill),
+        priority = coalesce((p_next->>'priority')::int, priority),
+        queued_at = CASE WHEN v_owner = 'queue' THEN coalesce(queued_at, p_now) ELSE queued_at END,
+        wait_for = CASE WHEN v_owner = 'timer' THEN p_next->>'wait_for' END,
+        wait_ref = CASE WHEN v_owner = 'timer' THEN p_next->>'wait_ref' END,
+        wait_until = CASE WHEN v_owner = 'timer'
+            THEN CASE WHEN cases.wait_for = p_next->>'wait_for' AND cases.wait_ref IS NOT DISTINCT FROM p_next->>'wait_ref' THEN coalesce(cases.wait_until, p_now + make_interval(secs => (p_next->>'wait_seconds')::float))
+                 ELSE p_now + make_interval(secs => (p_next->>'wait_seconds')::float) END END,
+        outcome = coalesce(p_next->>'outcome', outcome),
+        rest = CASE WHEN v_owner IN ('operation', 'queue') THEN p_next->'rest' END,
+        ended_at = CASE WHEN v_state = 'open' THEN NULL ELSE p_now END,
+        version = version + 1
+    WHERE platform_id = p_platform AND id = p_case
+    RETURNING order_id INTO v_order;
+    IF v_state <> 'open' THEN
+        UPDATE case_subject SET open = false WHERE platform_id = p_platform AND case_id = p_case AND open;
+    END IF;
+    IF v_state <> 'open' OR v_owner = 'queue' THEN
+        INSERT INTO outbox (platform_id, order_id, type, data, created_at)
+        VALUES (p_platform, v_order, 'case.' || CASE WHEN v_state = 'open' THEN 'handed_over' ELSE v_state END,
+                jsonb_build_object('case', p_case, 'outcome', p_next->>'outcome'), p_now);
+    END IF;
+END $$;
+
+-- Claims the case's subjects. True: at least one is the case's own. False: all are open elsewhere, and p_case has joined that case.
+CREATE OR REPLACE FUNCTION case_claim_subjects(p_platform uuid, p_case uuid, p_order uuid, p_problem text, p_passes uuid[], p_now timestamptz)
+RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_pass uuid;
+    v_own int := 0;
+    v_other uuid;
+BEGIN
+    FOREACH v_pass IN ARRAY p_passes LOOP
+        INSERT INTO case_subject (platform_id, case_id, order_id, pass_id, problem) VALUES (p_platform, p_case, p_order, v_pass, p_problem)
+        ON CONFLICT (platform_id, order_id, pass_id, problem) WHERE open DO NOTHING;
+        IF FOUND THEN
+            v_own := v_own + 1;
+        ELSE
+            SELECT case_id INTO v_other FROM case_subject WHERE platform_id = p_platform AND order_id = p_order
+                AND pass_id IS NOT DISTINCT FROM v_pass AND problem = p_problem AND open;
+            IF v_other = p_case THEN v_own := v_own + 1; END IF;
+        END IF;
+    END LOOP;
+    IF v_own > 0 OR v_other IS NULL THEN RETURN true; END IF;
+    UPDATE contact SET case_id = v_other WHERE platform_id = p_platform AND case_id = p_case;
+    UPDATE message SET case_id = v_other WHERE platform_id = p_platform AND case_id = p_case;
+    PERFORM timeline_add(p_platform, v_other, jsonb_build_array(jsonb_build_object(
+        'kind', 'contact_joined', 'source', 'case', 'data', jsonb_build_object('from', p_case))), p_now);
+    PERFORM timeline_add(p_platform, p_case, jsonb_build_array(jsonb_build_object(
+        'kind', 'joined', 'source', 'case', 'data', jsonb_build_object('to', v_other))), p_now);
+    UPDATE cases SET joined_to = v_other WHERE platform_id = p_platform AND id = p_case;
+    PERFORM case_next(p_platform, p_case, '{"state": "joined"}', p_now);
+    RETURN false;
+END $$;
+
+-- A case that has got its order: locks the order, copies what was known of it, claims the subjects. False: it joined another.
+CREATE OR REPLACE FUNCTION case_attach_order(p_platform uuid, p_case uuid, p_order uuid, p_problem text, p_passes uuid[], p_now timestamptz)
+RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM timeline_add(p_platform, p_case, order_entries(p_platform, p_order), p_now);
+    RETURN case_claim_subjects(p_platform, p_case, p_order, p_problem, p_passes, p_now);
+END $$;
+
+-- Opens a case: idempotency row, case, contact, message, timeline, subjects. Returns {status: opened|joined|repeat|mismatch, case, epoch}.
+CREATE OR REPLACE FUNCTION case_open(doc jsonb) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := app_now();
+    v_platform uuid := (doc->>'platform')::uuid;
+    v_case uuid := (doc->>'case')::uuid;
+    v_order uuid := (doc->>'order')::uuid;
+    v_old record;
+    v_entries jsonb;
+BEGIN
+    INSERT INTO idempotency (platform_id, caller, method, path, key, body_hash, resource_id, created_at)
+    VALUES (v_platform, doc->>'caller', 'POST', '/v1/cases', doc->>'key', decode(doc->>'body_hash', 'hex'), v_case, v_now)
+    ON CONFLICT DO NOTHING;
+    IF NOT FOUND THEN
+        SELECT encode(body_hash, 'hex') AS body_hash, resource_id INTO v_old FROM idempotency
+        WHERE platform_id = v_platform AND caller = doc->>'caller' AND method = 'POST' AND path = '/v1/cases' AND key = doc->>'key';
+        RETURN jsonb_build_object('status', CASE WHEN v_old.body_hash = doc->>'body_hash' THEN 'repeat' ELSE 'mismatch' END,
+                                  'case', v_old.resource_id);
+    END IF;
+    IF v_order IS NOT NULL THEN
+        PERFORM 1 FROM orders WHERE platform_id = v_platform AND id = v_order FOR NO KEY UPDATE;
+    END IF;
+    v_entries := jsonb_build_array(jsonb_build_object('kind', 'contact_received', 'source', doc->>'channel', 'actor', doc->>'caller_name',
+        'data', jsonb_strip_nulls(jsonb_build_object('problem', doc->>'problem', 'contact', doc->>'contact', 'message', doc->'message'->>'id',
+                                                     'identity', doc->>'identity', 'requester', doc->>'requester'))));
+    IF v_order IS NOT NULL THEN v_entries := order_entries(v_platform, v_order) || v_entries; END IF;
+    INSERT INTO cases (platform_id, id, state, problem, show_id, order_id, claimed_order, session_id, requester, identity, channel, locale,
+                       incident_ref, opened_by, owner, due_at, lease_epoch, timeline_seq, created_at)
+    VALUES (v_platform, v_case, 'open', doc->>'problem', (doc->>'show')::uuid, v_order, doc->>'claimed_order', (doc->>'session')::uuid,
+            doc->>'requester', doc->>'identity', doc->>'channel', doc->>'locale', doc->>'incident_ref', doc->>'caller', 'process',
+            v_now + make_interval(secs => (doc->>'lease_seconds')::float), 1, jsonb_array_length(v_entries), v_now);
+    PERFORM timeline_write(v_platform, v_case, 0, v_entries, v_now);
+    INSERT INTO contact (platform_id, id, case_id, channel, caller, created_at)
+    VALUES (v_platform, (doc->>'contact')::uuid, v_case, doc->>'channel', doc->>'caller_name', v_now);
+    IF doc->'message'->>'id' IS NOT NULL THEN
+        INSERT INTO message (platform_id, id, case_id, kind, author, body, created_at)
+        VALUES (v_platform, (doc->'message'->>'id')::uuid, v_case, 'customer', doc->>'caller_name', doc->'message'->>'body', v_now);
+    END IF;
+    RETURN jsonb_build_object('case', v_case, 'epoch', 1, 'status', CASE WHEN v_order IS NULL OR case_claim_subjects(
+        v_platform, v_case, v_order, doc->>'problem', ARRAY(SELECT (jsonb_array_elements_text(doc->'passes'))::uuid), v_now)
+        THEN 'opened' ELSE 'joined' END);
+END $$;
+
+-- Opens an ended case again, with the subjects that nobody else has taken since.
+CREATE OR REPLACE FUNCTION case_reopen(p_platform uuid, p_case uuid, p_now timestamptz) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE cases SET state = 'open', owner = 'process', due_at = p_now, ended_at = NULL, joined_to = NULL, version = version + 1
+    WHERE platform_id = p_platform AND id = p_case AND state <> 'open';
+    IF NOT FOUND THEN RETURN false; END IF;
+    UPDATE case_subject s SET open = true WHERE s.platform_id = p_platform AND s.case_id = p_case AND NOT s.open AND NOT EXISTS (
+        SELECT FROM case_subject other WHERE other.platform_id = p_platform AND other.order_id = s.order_id
+        AND other.pass_id IS NOT DISTINCT FROM s.pass_id AND other.problem = s.problem AND other.open);
+    RETURN true;
+END $$;
+
+-- A further contact of the customer, or the wish for a person. Opens an ended case; p_person hands it to people.
+-- p_answers are merged, and the case goes to process when it was asked or waiting.
+CREATE OR REPLACE FUNCTION case_contact(doc jsonb) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := app_now();
+    v_platform uuid := (doc->>'platform')::uuid;
+    v_case uuid := (doc->>'case')::uuid;
+    v_reopened boolean;
+    c cases;
+BEGIN
+    SELECT coalesce(joined_to, id) INTO v_case FROM cases WHERE platform_id = v_platform AND id = v_case;
+    IF doc ? 'once' THEN
+        INSERT INTO idempotency (platform_id, caller, method, path, key, body_hash, resource_id, created_at)
+        VALUES (v_platform, doc->'once'->>'caller', doc->'once'->>'method', doc->'once'->>'path', doc->'once'->>'key',
+                decode(doc->'once'->>'body_hash', 'hex'), (doc->>'contact')::uuid, v_now)
+        ON CONFLICT DO NOTHING;
+        IF NOT FOUND THEN
+            RETURN jsonb_build_object('status', CASE WHEN EXISTS (SELECT FROM idempotency WHERE platform_id = v_platform
+                AND caller = doc->'once'->>'caller' AND method = doc->'once'->>'method' AND path = doc->'once'->>'path'
+                AND key = doc->'once'->>'key' AND body_hash = decode(doc->'once'->>'body_hash', 'hex')) THEN 'repeat' ELSE 'mismatch' END,
+                'case', v_case);
+        END IF;
+    END IF;
+    PERFORM 1 FROM orders WHERE platform_id = v_platform AND id = (SELECT order_id FROM cases WHERE platform_id = v_platform AND id = v_case)
+        FOR NO KEY UPDATE;
+    SELECT * INTO c FROM cases WHERE platform_id = v_platform AND id = v_case FOR NO KEY UPDATE;
+    INSERT INTO contact (platform_id, id, case_id, channel, caller, created_at)
+    VALUES (v_platform, (doc->>'contact')::uuid, v_case, doc->>'channel', doc->>'caller_name', v_now);
+    IF doc->'message'->>'id' IS NOT NULL THEN
+        INSERT INTO message (platform_id, id, case_id, kind, author, body, created_at)
+        VALUES (v_platform, (doc->'message'->>'id')::uuid, v_case, 'customer', doc->>'caller_name', doc->'message'->>'body', v_now);
+    END IF;
+    PERFORM timeline_add(v_platform, v_case, jsonb_build_array(jsonb_build_object('kind', doc->>'kind', 'source', doc->>'channel',
+        'actor', doc->>'caller_name', 'data', jsonb_strip_nulls(jsonb_build_object('message', doc->'message'->>'id', 'contact', doc->>'contact',
+        'answers', doc->'answers')))), v_now);
+    v_reopened := case_reopen(v_platform, v_case, v_now);
+    IF doc ? 'answers' THEN
+        UPDATE cases SET answers = answers || (doc->'answers') WHERE platform_id = v_platform AND id = v_case;
+    END IF;
+    -- Words on a case that asks something else say that the question does not help.
+    IF ((doc->>'person')::boolean AND (v_reopened OR c.owner NOT IN ('queue', 'agent')))
+        OR (doc->>'kind' = 'said_more' AND c.state = 'open' AND c.owner = 'timer' AND c.wait_for LIKE 'answer:%') THEN
+        PERFORM case_next(v_platform, v_case, jsonb_build_object('owner', 'queue', 'skill', coalesce(doc->>'skill', c.skill, 'support'), 'priority', 1,
+            'due_seconds', 900, 'outcome', 'escalate'), v_now);
+    ELSIF doc ? 'answers' AND c.owner = 'timer' THEN
+        UPDATE cases SET owner = 'process', due_at = v_now, tell = false WHERE platform_id = v_platform AND id = v_case;
+    ELSIF v_reopened THEN
+        PERFORM case_next(v_platform, v_case, jsonb_build_object('owner', 'queue', 'skill', coalesce(c.skill, 'support'), 'priority', 1,
+            'due_seconds', 900), v_now);
+    END IF;
+    RETURN jsonb_build_object('status', 'said', 'case', v_case, 'reopened', v_reopened);
+END $$;
+
+-- Leases one case for the request that is about to resolve it; null when it is not open or somebody is at it.
+CREATE OR REPLACE FUNCTION case_lease(p_platform uuid, p_case uuid, p_lease_seconds float) RETURNS bigint
+LANGUAGE sql AS $$
+    UPDATE cases SET owner = 'process', lease_epoch = lease_epoch + 1, agent_id = NULL,
+        due_at = (SELECT app_now()) + make_interval(secs => p_lease_seconds), version = version + 1
+    WHERE platform_id = p_platform AND id = p_case AND state = 'open'
+      AND (owner IN ('timer', 'operation') OR (owner = 'process' AND due_at <= (SELECT app_now())))
+    RETURNING lease_epoch
+$$;
+
+-- Cases whose time has come: those to resolve come back under a new lease; an agent who vanished gives the case back to its queue;
+-- a queued case is looked at again and rises; one whose operations are all settled goes to process.
+CREATE OR REPLACE FUNCTION cases_claim(p_most int, p_lease_seconds float) RETURNS TABLE (platform_id uuid, id uuid, epoch bigint)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v_now timestamptz := app_now();
+    c record;
+BEGIN
+    FOR c IN SELECT cases.platform_id, cases.id, owner, rest FROM cases WHERE state = 'open' AND due_at <= v_now
+             ORDER BY due_at LIMIT p_most FOR UPDATE SKIP LOCKED
+    LOOP
+        IF c.owner = 'agent' THEN
+            UPDATE cases SET owner = 'queue', agent_id = NULL, due_at = v_now + interval '15 minutes'
+            WHERE cases.platform_id = c.platform_id AND cases.id = c.id;
+            PERFORM timeline_add(c.platform_id, c.id, '[{"kind": "claim_ended", "source": "queue"}]', v_now);
+        ELSIF c.owner = 'queue' THEN
+            UPDATE cases SET priority = greatest(priority - 1, 1), due_at = v_now + interval '15 minutes'
+            WHERE cases.platform_id = c.platform_id AND cases.id = c.id;
+        ELSIF c.owner = 'operation' AND EXISTS (SELECT FROM operation o WHERE o.platform_id = c.platform_id AND o.case_id = c.id
+                                                AND o.ended_at IS NULL AND o.accepted_at IS NULL AND o.action <> 'void_pass') THEN
+            UPDATE cases SET due_at = v_now + interval '60 seconds' WHERE cases.platform_id = c.platform_id AND cases.id = c.id;
+        ELSE
+            -- Nobody watches what is taken up here: tell the customer by mail.
+            RETURN QUERY UPDATE cases SET owner = 'process', lease_epoch = cases.lease_epoch + 1, tell = true,
+                due_at = v_now + make_interval(secs => p_lease_seconds), version = version + 1
+            WHERE cases.platform_id = c.platform_id AND cases.id = c.id RETURNING cases.platform_id, cases.id, cases.lease_epoch;
+        END IF;
+    END LOOP;
+END $$;

@@ -1,0 +1,133 @@
+-- Before anything leaves: what is due, under a lease, with its attempt and its try.
+
+CREATE OR REPLACE FUNCTION braked(p_platform uuid, p_action text, p_rail text, p_show uuid) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM brake WHERE platform_id = p_platform AND (
+        scope = 'all' OR (scope = 'action' AND ref = p_action) OR (scope = 'rail' AND ref = p_rail)
+        OR (scope = 'show' AND ref = p_show::text)))
+$$;
+
+-- Readies one sending of an operation under its lease: the attempt and the try are there before anything leaves.
+-- Returns {status: send|paused|lost|follow_up|expired|not_now, attempt, try, key, request, rail, unknown_before}.
+CREATE OR REPLACE FUNCTION operation_begin(p_platform uuid, p_operation uuid, p_epoch bigint, p_attempt uuid, p_lease_seconds float,
+                                p_key_seconds float) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := app_now();
+    o operation;
+    a attempt;
+    v_try int;
+    v_unknown boolean;                   -- some try of this key may have happened
+    v_show uuid;
+BEGIN
+    SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation FOR NO KEY UPDATE;
+    IF o.lease_epoch <> p_epoch THEN RETURN '{"status": "lost"}'; END IF;
+    IF o.state NOT IN ('READY', 'SENT') THEN RETURN jsonb_build_object('status', 'not_now', 'state', o.state); END IF;
+    SELECT * INTO a FROM attempt WHERE platform_id = p_platform AND operation_id = p_operation
+        AND state NOT IN ('REJECTED', 'FAILED', 'CANCELED', 'CLOSED_NOT_SENT') FOR NO KEY UPDATE;
+    IF a.state IN ('ACCEPTED', 'SUCCEEDED', 'NEEDS_REVIEW') THEN
+        RETURN jsonb_build_object('status', 'follow_up', 'attempt', a.id, 'attempt_state', a.state, 'request', a.request, 'rail', a.rail,
+                                  'key', a.key, 'try', 0, 'unknown_before', false);
+    END IF;
+    -- A try without a result under an older lease may have happened.
+    UPDATE try SET result = 'UNKNOWN', detail = 'lease ended without an answer', ended_at = v_now
+    WHERE platform_id = p_platform AND attempt_id = a.id AND result IS NULL;
+    SELECT coalesce(max(seq), 0) + 1, coalesce(bool_or(result = 'UNKNOWN'), false) INTO v_try, v_unknown FROM try WHERE platform_id = p_platform AND attempt_id = a.id;
+    IF NOT v_unknown THEN
+        SELECT show_id INTO v_show FROM cases WHERE platform_id = p_platform AND id = o.case_id;
+        IF braked(p_platform, o.action, o.rail, v_show) THEN
+            UPDATE operation SET due_at = v_now + interval '30 seconds', lease_until = NULL WHERE platform_id = p_platform AND id = p_operation;
+            RETURN '{"status": "paused"}';
+        END IF;
+    ELSIF a.key_expires_at <= v_now THEN
+        UPDATE attempt SET state = 'NEEDS_REVIEW' WHERE platform_id = p_platform AND id = a.id;
+        UPDATE operation SET state = 'NEEDS_REVIEW', due_at = v_now WHERE platform_id = p_platform AND id = p_operation;
+        RETURN '{"status": "expired"}';
+    END IF;
+    IF a.id IS NULL THEN
+        INSERT INTO attempt (platform_id, id, operation_id, seq, rail, key, request, state, first_sent_at, key_expires_at)
+        SELECT p_platform, p_attempt, p_operation, 1 + count(*), o.rail, 'mg-' || replace(p_attempt::text, '-', ''),
+               CASE o.action WHEN 'refund' THEN jsonb_build_object(
+                   'operation_id', o.id, 'attempt_id', p_attempt,
+                   'payment_ref', (SELECT provider_ref FROM payment WHERE platform_id = p_platform AND id = o.payment_id),
+                   'amount', jsonb_build_object('minor', o.amount, 'currency', o.currency),
+                   'reason', CASE WHEN o.reason IN ('duplicate_charge', 'no_pass') THEN 'duplicate' ELSE 'requested_by_customer' END)
+               ELSE jsonb_build_object('operation_id', o.id, 'attempt_id', p_attempt, 'pass_id', o.pass_id, 'action', o.action,
+                   'issuer', (SELECT coalesce(settings->'issuer'->>'url', '') FROM platform WHERE id = p_platform),
+                   'order_ref', (SELECT ref FROM orders WHERE platform_id = p_platform AND id = o.order_id),
+                   'position_ref', (SELECT line.ref FROM line JOIN pass ON pass.platform_id = p_platform AND pass.line_id = line.id
+                                    WHERE line.platform_id = p_platform AND pass.id = o.pass_id)) || o.result END,
+               'PREPARED', v_now, v_now + make_interval(secs => p_key_seconds)
+        FROM attempt WHERE platform_id = p_platform AND operation_id = p_operation
+        RETURNING * INTO a;
+    ELSIF v_unknown THEN
+        UPDATE attempt SET state = 'UNKNOWN' WHERE platform_id = p_platform AND id = a.id;
+    ELSE
+        -- No try of this key can have arrived, so the processor's window for it starts with this one.
+        UPDATE attempt SET first_sent_at = v_now, key_expires_at = v_now + make_interval(secs => p_key_seconds)
+        WHERE platform_id = p_platform AND id = a.id;
+    END IF;
+    INSERT INTO try (platform_id, attempt_id, seq, lease_epoch, started_at) VALUES (p_platform, a.id, v_try, p_epoch, v_now);
+    UPDATE operation SET state = 'SENT', lease_until = v_now + make_interval(secs => p_lease_seconds),
+        due_at = v_now + make_interval(secs => p_lease_seconds)
+    WHERE platform_id = p_platform AND id = p_operation;
+    RETURN jsonb_build_object('status', 'send', 'attempt', a.id, 'try', v_try, 'key', a.key, 'request', a.request, 'rail', a.rail,
+                              'unknown_before', v_unknown);
+END $$;
+
+-- Operations that are due, by priority and due time, each under a new lease. One query is retry, bulk, resume after a crash and sweep.
+CREATE OR REPLACE FUNCTION operations_claim(p_most int, p_lease_seconds float)
+RETURNS TABLE (platform_id uuid, id uuid, epoch bigint, action text, state text, rail text, case_id uuid)
+LANGUAGE sql AS $$
+    WITH due AS MATERIALIZED (
+        SELECT o.platform_id, o.id FROM (VALUES (0), (1), (2)) AS p(priority) CROSS JOIN LATERAL (
+            SELECT operation.platform_id, operation.id FROM operation
+            WHERE operation.priority = p.priority AND operation.due_at <= (SELECT app_now())
+            ORDER BY operation.due_at LIMIT p_most FOR UPDATE SKIP LOCKED
+        ) o LIMIT p_most
+    )
+    UPDATE operation SET lease_epoch = operation.lease_epoch + 1,
+        lease_until = (SELECT app_now()) + make_interval(secs => p_lease_seconds),
+        due_at = (SELECT app_now()) + make_interval(secs => p_lease_seconds)
+    FROM due WHERE operation.platform_id = due.platform_id AND operation.id = due.id
+    RETURNING operation.platform_id, operation.id, operation.lease_epoch, operation.action, operation.state, operation.rail, operation.case_id
+$$;
+
+-- Leases one operation for the request that is about to advance it; null when somebody else holds it or it is not to be sent.
+CREATE OR REPLACE FUNCTION operation_lease(p_platform uuid, p_operation uuid, p_lease_seconds float) RETURNS bigint
+LANGUAGE sql AS $$
+    UPDATE operation SET lease_epoch = lease_epoch + 1, lease_until = (SELECT app_now()) + make_interval(secs => p_lease_seconds),
+        due_at = (SELECT app_now()) + make_interval(secs => p_lease_seconds)
+    WHERE platform_id = p_platform AND id = p_operation AND state IN ('READY', 'SENT')
+      AND (lease_until IS NULL OR lease_until <= (SELECT app_now()))
+    RETURNING lease_epoch
+$$;
+
+-- The hourly look at what people have: it makes sure that a queued case exists.
+CREATE OR REPLACE FUNCTION operation_look(p_platform uuid, p_operation uuid) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := app_now();
+    o operation;
+BEGIN
+    SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation;
+    PERFORM 1 FROM orders WHERE platform_id = p_platform AND id = o.order_id FOR NO KEY UPDATE;
+    PERFORM 1 FROM cases WHERE platform_id = p_platform AND id = o.case_id FOR NO KEY UPDATE;
+    UPDATE operation SET due_at = v_now + interval '1 hour', lease_until = NULL
+    WHERE platform_id = p_platform AND id = p_operation AND state IN ('HELD', 'NEEDS_REVIEW', 'CHOICE_NEEDED');
+    IF FOUND THEN PERFORM operation_to_people(p_platform, p_operation, v_now); END IF;
+END $$;
+
+-- An operation that people must look at has a queued case: its own, opened again if it had ended.
+CREATE OR REPLACE FUNCTION operation_to_people(p_platform uuid, p_operation uuid, p_now timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    c cases;
+BEGIN
+    SELECT cases.* INTO c FROM cases JOIN operation o ON o.platform_id = p_platform AND o.case_id = cases.id
+    WHERE cases.platform_id = p_platform AND o.id = p_operation FOR NO KEY UPDATE OF cases;
+    IF c.state = 'open' AND c.owner IN ('queue', 'agent') THEN RETURN; END IF;
+    PERFORM case_reopen(p_platform, c.id, p_now);
+    PERFORM case_next(p_platform, c.id, jsonb_build_object('owner', 'queue', 'skill', 'payments', 'priority', 1, 'due_seconds', 900,
+        'outcome', 'escalate', 'rest', CASE WHEN c.state = 'open' THEN coalesce(c.rest, '{"state": "resolved"}') ELSE '{"state": "resolved"}' END), p_now);
+END $$;

@@ -15,7 +15,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from integrations.payments_stripe_amounts import from_stripe, step, to_stripe
 from integrations.payments_stripe_errors import failure_of
 from integrations.payments_stripe_http import QuietHttpx
-from service.ports import Declined, OutcomeUnknown, PaymentSeen, RefundRequest, RefundSeen, Unavailable
+from service.ports import Declined, OutcomeUnknown, PaymentSeen, RefundRequest, RefundSeen, Traits, Unavailable
 
 # A call is over well before the fifteen seconds of its lease are.
 _CALL_SECONDS_MAX: Final = 10.0
@@ -99,7 +99,9 @@ class StripeRail:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.name = name
-        self.key_lifetime_seconds = _KEY_LIFETIME_SECONDS
+        self.traits = Traits(
+            pays="back", reads=True, key_lifetime_seconds=_KEY_LIFETIME_SECONDS, calls_per_second=25.0, accepted_seconds_max=35 * 86_400
+        )
         self._call_seconds_max = call_seconds_max
         self._sleep = sleep
         self._http = QuietHttpx(httpx.Timeout(call_seconds_max, connect=min(_CONNECT_SECONDS_MAX, call_seconds_max)))

@@ -15,7 +15,7 @@ import asyncpg
 
 from integrations.sandbox_books import Fault, SandboxPool
 from service.model import Money
-from service.ports import Declined, OutcomeUnknown, PaymentSeen, RefundRequest, RefundSeen, Unavailable
+from service.ports import Declined, OutcomeUnknown, PaymentSeen, RefundRequest, RefundSeen, Traits, Unavailable
 
 # The same ten seconds that every rail has: a call is over well before the fifteen seconds of its lease are.
 _CALL_SECONDS_MAX: Final = 10.0
@@ -89,7 +89,9 @@ class SandboxRail:
 
     def __init__(self, name: str, pool: SandboxPool, *, call_seconds_max: float = _CALL_SECONDS_MAX) -> None:
         self.name = name
-        self.key_lifetime_seconds = _KEY_LIFETIME_SECONDS
+        self.traits = Traits(
+            pays="back", reads=True, key_lifetime_seconds=_KEY_LIFETIME_SECONDS, calls_per_second=None, accepted_seconds_max=72 * 3600
+        )
         self._pool = pool
         self._call_seconds_max = call_seconds_max
 

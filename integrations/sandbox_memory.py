@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from service.model import Money, new_id
-from service.ports import Declined, PaymentSeen, RefundRequest, RefundSeen
+from service.ports import Declined, PaymentSeen, RefundRequest, RefundSeen, Traits
 
 # As for the sandbox with a ledger.
 _KEY_LIFETIME_SECONDS: Final = 23 * 3600
@@ -16,7 +16,9 @@ class MemorySandboxRail:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.key_lifetime_seconds = _KEY_LIFETIME_SECONDS
+        self.traits = Traits(
+            pays="back", reads=True, key_lifetime_seconds=_KEY_LIFETIME_SECONDS, calls_per_second=None, accepted_seconds_max=72 * 3600
+        )
         self._charges: dict[str, Money] = {}
         self._disputed: set[str] = set()
         self._refunds: dict[str, list[RefundSeen]] = {}

@@ -107,7 +107,7 @@ class Operations:
 
     def key_seconds(self) -> Mapping[str, float]:
         """How long each rail's keys hold after the first sending."""
-        return {name: float(rail.key_lifetime_seconds) for name, rail in self._rails.items()} | {"*": float(OTHER_KEY_SECONDS)}
+        return {name: float(rail.traits.key_lifetime_seconds) for name, rail in self._rails.items()} | {"*": float(OTHER_KEY_SECONDS)}
 
     async def take(self, platform: UUID, operation: UUID) -> None:
         """Leases an operation that nobody is at, and advances it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
@@ -59,19 +59,27 @@ class RefundRequest(msgspec.Struct, frozen=True, kw_only=True):
     """the processor's reference of the payment: `pi_…`, `ch_…`"""
     amount: Money
     reason: Literal["duplicate", "requested_by_customer"]
+    destination: str = ""
+    """of a pay-out: the address that the customer chose; filled in when it is sent, never stored with the attempt"""
 
 
 class RefundSeen(msgspec.Struct, frozen=True, kw_only=True):
-    """A refund as the processor tells it."""
+    """A refund or a pay-out as the processor tells it."""
 
     provider_ref: str
     state: Literal["ACCEPTED", "SUCCEEDED", "FAILED", "CANCELED"]
     amount: Money
     attempt_id: UUID | None = None
     """ours, when the processor kept our reference"""
+    operation_id: UUID | None = None
+    """ours, likewise"""
     failure: str = ""
     """our word for the processor's reason, when FAILED: `expired_or_canceled_card`, `lost_or_stolen_card`, `declined`,
-    `insufficient_funds`, `charge_for_pending_refund_disputed`, `merchant_request`, `unknown`"""
+    `insufficient_funds`, `charge_for_pending_refund_disputed`, `merchant_request`, `unclaimed`, `unknown`"""
+    waiting: Literal["", "insufficient_funds", "customer"] = ""
+    """what an ACCEPTED one waits for: the balance of the account, or the customer (to claim it, to give bank details)"""
+    at: datetime | None = None
+    """when the processor made it"""
 
 
 class PaymentSeen(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,29 +90,133 @@ class PaymentSeen(msgspec.Struct, frozen=True, kw_only=True):
     refunded_minor: int
     disputed: bool
     refunds: tuple[RefundSeen, ...]
+    authorised_minor: int = 0
+    """held on the card and not captured: it can be cancelled, and costs nobody anything"""
+
+
+class Traits(msgspec.Struct, frozen=True, kw_only=True):
+    """What an adapter can do and what its processor promises."""
+
+    pays: Literal["back", "out"]
+    """`back`: refunds payments that it captured. `out`: pays to a destination that a customer chose."""
+    reads: bool
+    """whether find() and payment() can tell; where not, the processor's signed notification is the evidence"""
+    key_lifetime_seconds: int
+    """how long after the first sending the same key is safe to send again"""
+    calls_per_second: float | None
+    """the most that is sent unless the installation says otherwise; None: no pace"""
+    accepted_seconds_max: float
+    """a refund that was accepted and has no end by then is for people"""
 
 
 class RefundRail(Protocol):
     """One configured account at a processor. Amounts are ISO minor units; the adapter converts to the processor's own exponents."""
 
     name: str
-    key_lifetime_seconds: int
-    """how long after the first sending the same key is safe to send again"""
+    traits: Traits
 
     def step(self, currency: str) -> int:
-        """The smallest amount it can pay in that currency, in ISO minor units; every amount has to be a multiple."""
+        """The smallest amount it can pay in that currency, in ISO minor units; every amount has to be a multiple. 0: not at all."""
 
     async def refund(self, request: RefundRequest, *, key: str) -> RefundSeen:
         """Send once. Raises Declined, Unavailable, OutcomeUnknown; never retries by itself."""
 
     async def find(self, request: RefundRequest) -> RefundSeen | None:
-        """Look for the refund that this attempt may have made. None proves nothing: it may still be on its way. Raises Unavailable."""
+        """Look for what this attempt may have made. None proves nothing: it may still be on its way, or nobody can be asked.
+
+        Raises Unavailable.
+        """
 
     async def payment(self, payment_ref: str, currency: str) -> PaymentSeen:
-        """Read the payment afresh. Raises Declined("not_found"), Unavailable."""
+        """Read the payment afresh. Raises Declined("not_found"), Declined("unsupported") where nobody can be asked, Unavailable."""
+
+    def listed(self, since: datetime, until: datetime) -> AsyncIterator[Movement]:
+        """Every refund or pay-out that the account made in that time, whoever asked for it, for audits and after a restored backup.
+
+        Raises Declined("unsupported") where the processor has no such list, Unavailable.
+        """
 
     async def check(self) -> str:
         """One cheap read that proves address and key, for `doctor`; returns what to show. Raises Unavailable."""
+
+
+class Authorisations(Protocol):
+    """Of rails that can let go of what a card holds and nobody captured."""
+
+    async def cancel(self, payment_ref: str, *, key: str) -> None:
+        """The hold is released; nothing was or will be captured. Same key, same answer. Raises Declined, Unavailable, OutcomeUnknown."""
+
+
+class Movement(msgspec.Struct, frozen=True, kw_only=True):
+    """One refund in a processor's own list or report."""
+
+    payment_ref: str
+    refund: RefundSeen
+
+
+# --------------------------------------------------------------------------------------------- notifications
+
+
+class RefundNews(msgspec.Struct, frozen=True, kw_only=True):
+    """A refund, ours or somebody else's, as it stands now."""
+
+    payment_ref: str
+    refund: RefundSeen
+
+
+class DisputeNews(msgspec.Struct, frozen=True, kw_only=True):
+    """A bank takes a payment back, or asks for it, or has given up."""
+
+    payment_ref: str
+    dispute_ref: str
+    state: Literal["open", "won", "lost"]
+    amount: Money
+
+
+class WarningNews(msgspec.Struct, frozen=True, kw_only=True):
+    """A bank believes that a payment is fraud; nobody has disputed it yet."""
+
+    payment_ref: str
+    warning_ref: str
+
+
+News = RefundNews | DisputeNews | WarningNews
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One verified notification: what of it is kept. `about` holds references and amounts, never a name, an address or card details."""
+
+    id: str
+    """the processor's own, the same for each delivery"""
+    kind: str
+    happened_at: datetime | None
+    about: Mapping[str, str]
+
+
+class Forged(Exception):  # noqa: N818 - says what is wrong
+    """A notification that nobody can vouch for: no signature, a wrong one, or one that is too old."""
+
+
+class Notifications(Protocol):
+    """The webhook of one rail."""
+
+    async def opened(self, body: bytes, headers: Mapping[str, str], now: datetime) -> Sequence[Event]:
+        """Verify the raw bytes and take out the events. Header names are lower case.
+
+        Raises Forged, ValueError for what cannot be read, Unavailable where the processor itself has to be asked.
+        """
+
+    async def news(self, event: Event) -> Sequence[News]:
+        """What the event means now: its object read afresh where the processor can be asked, else the verified item itself.
+
+        Empty for kinds that mean nothing to us. Raises Unavailable.
+        """
+
+    def missed(self, since: datetime) -> AsyncIterator[Event]:
+        """Events that the processor could not deliver; none where it keeps no list. Raises Unavailable."""
+
+    reply: bytes
+    """what the processor wants to read back"""
 
 
 # ------------------------------------------------------------------------------------------------- mail

@@ -26,7 +26,7 @@ class PacedRail:
 
     def __init__(self, rail: RefundRail, latency_ms: int) -> None:
         self.name = rail.name
-        self.key_lifetime_seconds = rail.key_lifetime_seconds
+        self.traits = rail.traits
         self._rail = rail
         self._seconds = latency_ms / 1000
 

@@ -6,6 +6,7 @@ from policies.facts import FactError
 from policies.guards import Caps, Guards, GuardsError, Patience, Role, limit, load_guards
 from policies.pack import PackError, load_pack
 from policies.packs import GUARDS_FILE, Packs, bundled_folder, load_packs, pack_files
+from policies.rails import RAILS_FILE, Rails, RailsError, load_rails
 from policies.verdict import Escalation, Option, PlannedAction, Question, Verdict, Wait, encode
 from policies.vocabulary import ACTIONS, CAUSES, PROBLEMS, SKILLS, SUBJECTS, WAITS
 
@@ -14,6 +15,7 @@ __all__ = [
     "CAUSES",
     "GUARDS_FILE",
     "PROBLEMS",
+    "RAILS_FILE",
     "SKILLS",
     "SUBJECTS",
     "WAITS",
@@ -30,6 +32,8 @@ __all__ = [
     "Patience",
     "PlannedAction",
     "Question",
+    "Rails",
+    "RailsError",
     "Role",
     "RuleRead",
     "StoredDecision",
@@ -42,5 +46,6 @@ __all__ = [
     "load_guards",
     "load_pack",
     "load_packs",
+    "load_rails",
     "pack_files",
 ]

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from policies.engine import Pack, Rule
 from policies.pack import PackError, load_pack
+from policies.rails import RAILS_FILE
 from policies.vocabulary import MONEY_ACTIONS, PROBLEMS, SKILLS, SUGGESTIONS, WAITS
 
 # It has numbers and no rules.
@@ -32,7 +33,7 @@ def bundled_folder() -> Path:
 
 def pack_files(folder: Path) -> list[Path]:
     """The pack files of a folder, by name."""
-    return sorted(path for path in folder.glob("*.yaml") if path.name != GUARDS_FILE)
+    return sorted(path for path in folder.glob("*.yaml") if path.name not in {GUARDS_FILE, RAILS_FILE})
 
 
 def load_packs(folder: Path, languages: Iterable[str]) -> Packs:

@@ -1,7 +1,7 @@
 """`makegood policy`: check packs, play their examples, decide on given facts, explain a stored decision."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,11 +10,13 @@ import msgspec
 
 from policies import (
     GUARDS_FILE,
+    RAILS_FILE,
     Explanation,
     FactError,
     GuardsError,
     Pack,
     PackError,
+    RailsError,
     StoredDecision,
     Verdict,
     bundled_folder,
@@ -22,6 +24,7 @@ from policies import (
     load_guards,
     load_pack,
     load_packs,
+    load_rails,
     pack_files,
 )
 from policies import explain as explain_decision
@@ -63,7 +66,7 @@ def command() -> None:
 @_LANGUAGES
 def check(folder: Path, languages: tuple[str, ...]) -> None:
     """Check all packs of FOLDER (the bundled ones without it) and list every mistake at once."""
-    errors = list(_guards_errors(folder))
+    errors = [*_numbers_errors(folder / GUARDS_FILE, load_guards), *_numbers_errors(folder / RAILS_FILE, load_rails)]
     try:
         packs = load_packs(folder, languages or _languages_of(folder))
     except PackError as error:
@@ -206,13 +209,13 @@ def _languages_of(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _guards_errors(folder: Path) -> Iterable[str]:
-    path = folder / GUARDS_FILE
+def _numbers_errors(path: Path, load_file: Callable[[str], object]) -> Iterable[str]:
+    """A folder without the file has the one that comes with the application."""
     if not path.exists():
         return
     try:
-        load_guards(path.read_text(encoding="utf-8"))
-    except (GuardsError, UnicodeDecodeError) as error:
+        load_file(path.read_text(encoding="utf-8"))
+    except (GuardsError, RailsError, UnicodeDecodeError) as error:
         yield f"{path.name}: {error}"
 
 

@@ -15,25 +15,42 @@ from integrations.payments_stripe_http import QuietHttpx
 from integrations.sandbox import SandboxRail
 from integrations.sandbox_books import SandboxBooks, SandboxPool
 from service.model import Money
-from service.ports import RefundRail, RefundRequest
+from service.ports import RefundRail, RefundRequest, RefundSeen
 
 TEST_KEY = "sk_test_makegood"
 _NAMESPACE = UUID("5c1f3a54-8f0c-4f39-9d1e-3f8f7a1f1d10")
 
 
 class Bench(Protocol):
+    """Amounts are ISO minor units. Rails that pay out have no payment of their own: theirs is a reference that was paid elsewhere."""
+
+    destination: str
+    """of rails that pay out: where to; empty for those that pay back"""
+
     @property
     def rail(self) -> RefundRail: ...
 
     async def charge(self, minor: int, currency: str = "EUR") -> str: ...
 
-    async def disputed_charge(self, minor: int) -> str: ...
+    async def disputed_charge(self, minor: int) -> str:
+        """A payment that its processor refunds no more; only asked of rails that pay back."""
+
+    async def paid(self, payment_ref: str) -> int:
+        """What left for that payment, counted from the processor's side and not by the rail under test."""
+
+    async def ending(self, refund: RefundSeen) -> RefundSeen:
+        """The refund as it ends, the way the processor tells it; the same where the answer was the end."""
 
     def new_id(self) -> UUID: ...
 
 
 class Ids:
-    """The same ids in the same order for a test of the same name: recorded requests have to be met again."""
+    """The same ids in the same order for a test of the same name: recorded requests have to be met again.
+
+    What most benches have in common stands here too: nowhere to pay out to, and answers that are the end.
+    """
+
+    destination = ""
 
     def __init__(self, test: str) -> None:
         self._test = test
@@ -41,6 +58,9 @@ class Ids:
 
     def new_id(self) -> UUID:
         return uuid5(_NAMESPACE, f"{self._test} {next(self._count)}")
+
+    async def ending(self, refund: RefundSeen) -> RefundSeen:
+        return refund
 
 
 def request_for(bench: Bench, payment_ref: str, minor: int, currency: str = "EUR") -> RefundRequest:
@@ -51,6 +71,7 @@ def request_for(bench: Bench, payment_ref: str, minor: int, currency: str = "EUR
         payment_ref=payment_ref,
         amount=Money(minor=minor, currency=currency),
         reason=reason,
+        destination=bench.destination,
     )
 
 
@@ -75,6 +96,9 @@ class SandboxBench(Ids):
         await self.books.open_dispute(payment_ref)
         return payment_ref
 
+    async def paid(self, payment_ref: str) -> int:
+        return (await self.books.line(payment_ref)).refunded_minor
+
 
 class StripeBench(Ids):
     """Stripe's adapter, and a client of its own that makes charges with the special sources of test mode."""
@@ -98,3 +122,7 @@ class StripeBench(Ids):
 
     async def disputed_charge(self, minor: int) -> str:
         return await self.charge(minor, source="tok_createDispute")
+
+    async def paid(self, payment_ref: str) -> int:
+        charge = await self.client.v1.charges.retrieve_async(payment_ref)
+        return charge.amount_refunded // 100 if charge.currency == "isk" else charge.amount_refunded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.contracts.rails.benches import SandboxBench
-from tests.contracts.rails.contract import RailContract, RailUnderConcurrency
+from tests.contracts.rails.contract import PaysBackContract, PaysBackUnderConcurrency, RailContract, RailUnderConcurrency, ReadableContract
 
 
 @pytest.fixture
@@ -13,5 +13,5 @@ def bench(sandbox: SandboxBench) -> SandboxBench:
     return sandbox
 
 
-class TestSandbox(RailContract, RailUnderConcurrency):
+class TestSandbox(RailContract, PaysBackContract, ReadableContract, RailUnderConcurrency, PaysBackUnderConcurrency):
     pass

@@ -7,7 +7,7 @@ import pytest
 from integrations.sandbox_memory import MemorySandboxRail
 from service.model import Money
 from tests.contracts.rails.benches import Ids
-from tests.contracts.rails.contract import RailContract, RailUnderConcurrency
+from tests.contracts.rails.contract import PaysBackContract, PaysBackUnderConcurrency, RailContract, RailUnderConcurrency, ReadableContract
 
 
 class MemoryBench(Ids):
@@ -25,11 +25,15 @@ class MemoryBench(Ids):
         self.rail.open_dispute(payment_ref)
         return payment_ref
 
+    async def paid(self, payment_ref: str) -> int:
+        """Its ledger is the rail itself: there is nothing else to count by."""
+        return (await self.rail.payment(payment_ref, "EUR")).refunded_minor
+
 
 @pytest.fixture
 def bench(request: pytest.FixtureRequest) -> MemoryBench:
     return MemoryBench(request.node.nodeid)
 
 
-class TestMemorySandbox(RailContract, RailUnderConcurrency):
+class TestMemorySandbox(RailContract, PaysBackContract, ReadableContract, RailUnderConcurrency, PaysBackUnderConcurrency):
     pass

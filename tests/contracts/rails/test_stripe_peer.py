@@ -11,7 +11,7 @@ from integrations.payments_stripe import StripeRail
 from integrations.payments_stripe_errors import failure_of
 from service.ports import OutcomeUnknown, Unavailable
 from tests.contracts.rails.benches import StripeBench, request_for
-from tests.contracts.rails.contract import RailContract, RailUnderConcurrency
+from tests.contracts.rails.contract import PaysBackContract, PaysBackUnderConcurrency, RailContract, RailUnderConcurrency, ReadableContract
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ async def bench(stripe_peer: str, request: pytest.FixtureRequest) -> AsyncIterat
     await bench.close()
 
 
-class TestStripeAgainstThePeer(RailContract, RailUnderConcurrency):
+class TestStripeAgainstThePeer(RailContract, PaysBackContract, ReadableContract, RailUnderConcurrency, PaysBackUnderConcurrency):
     pass
 
 

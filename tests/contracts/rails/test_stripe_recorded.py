@@ -10,7 +10,7 @@ from vcr.errors import CannotOverwriteExistingCassetteException  # type: ignore[
 
 from tests.cassettes.recorder import BASE_URL, FOLDER, RECORDING_VARIABLE, recorder
 from tests.contracts.rails.benches import StripeBench
-from tests.contracts.rails.contract import RailContract
+from tests.contracts.rails.contract import PaysBackContract, RailContract, ReadableContract
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ async def bench(request: pytest.FixtureRequest) -> AsyncIterator[StripeBench]:
     assert recording or cassette.all_played
 
 
-class TestStripeAgainstRecordedAnswers(RailContract):
+class TestStripeAgainstRecordedAnswers(RailContract, PaysBackContract, ReadableContract):
     pass
 
 

@@ -99,6 +99,8 @@ class ShowFeed(_Wire, frozen=True, kw_only=True):
     articles: dict[CustomerProblem, Article] = {}
     stream_url: Annotated[str, Meta(max_length=500, pattern=r"^https?://[^\s]+$")] | None = None
     """where the stream opens, for letters, with `{show}` and `{token}` filled in; without one, the platform's"""
+    rollback: bool = False
+    """sales that failed half-way are undone: what a card only holds is let go, what was charged without a ticket is given back"""
 
 
 class Scope(_Wire, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ import msgspec
 from service.model import ActionKind, Mode
 from service.platforms import IssuerSettings, Part, PlatformSettings, ProofSettings
 from service.proofs import KeySetProof, SharedSecretProof
-from service.settings_reading import SettingsError
+from service.settings import PAYOUT_KINDS, SANDBOX_KINDS, SettingsError
 
 
 def read_settings(document: Mapping[str, Any], *, rails: Mapping[str, str]) -> PlatformSettings:
@@ -20,7 +20,7 @@ def read_settings(document: Mapping[str, Any], *, rails: Mapping[str, str]) -> P
     mistakes = list(_mistakes_of_shape(document, PlatformSettings, ""))
     if not mistakes:
         settings = msgspec.convert(document, PlatformSettings)
-        mistakes = [*_mistakes_of_sense(settings), *start_mistakes(settings, rails)]
+        mistakes = [*_mistakes_of_sense(settings), *_mistakes_of_payouts(settings, rails), *start_mistakes(settings, rails)]
     if mistakes:
         raise SettingsError(mistakes)
     return settings
@@ -28,7 +28,7 @@ def read_settings(document: Mapping[str, Any], *, rails: Mapping[str, str]) -> P
 
 def start_mistakes(settings: PlatformSettings, rails: Mapping[str, str]) -> Sequence[str]:
     """What keeps an installation from starting: refunds that act on a real rail without a cap of the platform's own."""
-    real = sorted(name for name, kind in rails.items() if kind != "sandbox")
+    real = sorted(name for name, kind in rails.items() if kind not in SANDBOX_KINDS)
     if settings.modes.get(ActionKind.REFUND) is Mode.ACT and real and not settings.caps.per_rail_and_day:
         return [f"modes.refund: act on a real rail ({', '.join(real)}) needs caps.per_rail_and_day"]
     return []
@@ -72,6 +72,17 @@ def _mistakes_of_issuer(issuer: IssuerSettings) -> Iterator[str]:
         yield "issuer.url: is needed when the platform makes its passes"
     if issuer.url not in {None, "sandbox"}:
         yield "issuer.url: only `sandbox` is known to this release"
+
+
+def _mistakes_of_payouts(settings: PlatformSettings, rails: Mapping[str, str]) -> Iterator[str]:
+    named = settings.payouts.rails
+    for name in dict.fromkeys(named):
+        if name not in rails:
+            yield f"payouts.rails: {name} is no rail of this installation; there are {', '.join(sorted(rails)) or 'none'}"
+        elif rails[name] not in PAYOUT_KINDS:
+            yield f"payouts.rails: {name} is of kind {rails[name]}, which does not pay out; {', '.join(sorted(PAYOUT_KINDS))} do"
+        if named.count(name) > 1:
+            yield f"payouts.rails: {name} stands twice"
 
 
 def _mistakes_of_sense(settings: PlatformSettings) -> Iterator[str]:

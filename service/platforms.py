@@ -77,6 +77,12 @@ class CapSettings(Part, frozen=True, kw_only=True):
     per_show_and_hour: _Caps = {}
 
 
+class PayoutSettings(Part, frozen=True, kw_only=True):
+    """Which rails may pay out to this platform's customers, where the first rail has proved that it cannot; none unless named."""
+
+    rails: Annotated[tuple[_Text, ...], Meta(max_length=20)] = ()
+
+
 class IssuerSettings(Part, frozen=True, kw_only=True):
     """Who makes passes: we do, or the platform does and we ask it at `url`."""
 
@@ -105,6 +111,7 @@ class PlatformSettings(Part, frozen=True, kw_only=True):
     modes: Mapping[ActionKind, Mode] = {}
     """action -> how far it may go; left out: `suggest` where a real rail pays, else `act`"""
     caps: CapSettings = CapSettings()
+    payouts: PayoutSettings = PayoutSettings()
     parameters: Mapping[str, Any] = {}
     """pack -> its parameters"""
     issuer: IssuerSettings = IssuerSettings()

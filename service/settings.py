@@ -10,9 +10,24 @@ from typing import Final, Literal
 
 import msgspec
 
+from service.settings_rails import PAYOUT_KINDS, RAIL_KINDS, SANDBOX_KINDS, Rail, read_rails, sandbox_overrides
 from service.settings_reading import Reader, Secret, SettingsError
 
-__all__ = ["NEEDED_TO_SERVE", "Rail", "Secret", "Settings", "SettingsError", "Smtp", "embedded_secret", "load", "overrides"]
+__all__ = [
+    "NEEDED_TO_SERVE",
+    "PAYOUT_KINDS",
+    "RAIL_KINDS",
+    "SANDBOX_KINDS",
+    "Rail",
+    "Secret",
+    "Settings",
+    "SettingsError",
+    "Smtp",
+    "embedded_secret",
+    "is_sandbox_only",
+    "load",
+    "overrides",
+]
 
 # What `serve` and `worker` do not start without, unless `--embedded` provides it.
 NEEDED_TO_SERVE: Final = ("DATABASE_URL", "SECRET")
@@ -23,9 +38,6 @@ _SECRET_BYTES_MIN: Final = 32
 # RFC 8314 (tls), RFC 6409 (starttls), RFC 5321 (none).
 _SMTP_PORTS: Final[Mapping[str, int]] = {"tls": 465, "starttls": 587, "none": 25}
 
-# What each kind of rail cannot work without. A sandbox rail may lean on SANDBOX_DATABASE_URL.
-_RAIL_NEEDS: Final[Mapping[str, Sequence[str]]] = {"stripe": ("API_KEY",), "sandbox": ()}
-_RAIL_FIELDS: Final = ("KIND", "API_KEY", "BASE_URL", "ACCOUNT", "DATABASE_URL")
 
 SmtpTls = Literal["starttls", "tls", "none"]
 LogFormat = Literal["json", "console"]
@@ -39,17 +51,6 @@ class Smtp(msgspec.Struct, frozen=True, kw_only=True):
     sender: str
     user: str | None
     password: Secret | None
-
-
-class Rail(msgspec.Struct, frozen=True, kw_only=True):
-    """One configured account at a processor: `[rails.<name>]` in the file, or `MAKEGOOD_RAIL_<NAME>_KIND` and so on."""
-
-    name: str
-    kind: str
-    api_key: Secret | None
-    base_url: str | None
-    account: str | None
-    database_url: Secret | None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +99,7 @@ def load(environment: Mapping[str, str], *, needed: Sequence[str] = ()) -> Setti
         log_level=reader.choice("LOG_LEVEL", LogLevel, default="info"),
         smtp=_smtp(reader),
         sandbox_database_url=reader.secret_url("SANDBOX_DATABASE_URL", schemes=("postgresql", "postgres")),
-        rails=_rails(reader, database_needed="DATABASE_URL" in needed),
+        rails=read_rails(reader, database_needed="DATABASE_URL" in needed),
         policies=reader.folder("POLICIES"),
         data=Path(reader.text("DATA") or ".data"),
         languages=reader.languages("LANGUAGES", default="en"),
@@ -109,7 +110,7 @@ def load(environment: Mapping[str, str], *, needed: Sequence[str] = ()) -> Setti
 
 def is_sandbox_only(settings: Settings) -> bool:
     """There are rails, and none of them pays real money."""
-    return bool(settings.rails) and all(rail.kind == "sandbox" for rail in settings.rails)
+    return bool(settings.rails) and all(rail.kind in SANDBOX_KINDS for rail in settings.rails)
 
 
 def embedded_secret(data: Path) -> Secret:
@@ -136,8 +137,8 @@ def overrides(settings: Settings) -> Mapping[str, str]:
         "MAKEGOOD_SANDBOX_DATABASE_URL": settings.sandbox_database_url,
         "MAKEGOOD_SECRET": settings.secret,
     }
-    rails = {f"MAKEGOOD_RAIL_{rail.name.upper()}_KIND": rail.kind for rail in settings.rails if rail.kind == "sandbox"}
-    return {name: value.reveal() for name, value in values.items() if value is not None} | rails
+    outside = {name: value.reveal() for name, value in values.items() if value is not None}
+    return outside | {name: value for rail in settings.rails if rail.kind in SANDBOX_KINDS for name, value in sandbox_overrides(rail)}
 
 
 def _smtp(reader: Reader) -> Smtp | None:
@@ -156,27 +157,3 @@ def _smtp(reader: Reader) -> Smtp | None:
     if user is not None and tls == "none" and host not in {"localhost", "127.0.0.1", "::1"}:
         reader.mistake("SMTP_TLS", "none would send the password in the clear: use starttls or tls")
     return Smtp(host=host, port=port, tls=tls, sender=sender or "", user=user, password=password)
-
-
-def _rails(reader: Reader, *, database_needed: bool) -> tuple[Rail, ...]:
-    return tuple(_rail(reader, name, database_needed=database_needed) for name in reader.rail_names(_RAIL_FIELDS))
-
-
-def _rail(reader: Reader, name: str, *, database_needed: bool) -> Rail:
-    prefix = f"RAIL_{name.upper()}_"
-    kind = reader.one_of(f"{prefix}KIND", tuple(_RAIL_NEEDS))
-    if kind is None:
-        reader.missing(f"{prefix}KIND", f"is needed: one of {', '.join(_RAIL_NEEDS)}")
-    for field in _RAIL_NEEDS.get(kind or "", ()):
-        reader.need(f"{prefix}{field}")
-    rail = Rail(
-        name=name,
-        kind=kind or "",
-        api_key=reader.secret(f"{prefix}API_KEY"),
-        base_url=reader.url(f"{prefix}BASE_URL"),
-        account=reader.text(f"{prefix}ACCOUNT"),
-        database_url=reader.secret_url(f"{prefix}DATABASE_URL", schemes=("postgresql", "postgres")),
-    )
-    if kind == "sandbox" and database_needed and rail.database_url is None and reader.text("SANDBOX_DATABASE_URL") is None:
-        reader.missing(f"{prefix}DATABASE_URL", "or MAKEGOOD_SANDBOX_DATABASE_URL is needed: the sandbox keeps its ledger there")
-    return rail

@@ -106,6 +106,38 @@ class Reader:
             return default
         return int(value)
 
+    def number(self, name: str, *, least: float, most: float) -> float | None:
+        """A number that may have decimals."""
+        value = self.text(name)
+        if value is None:
+            return None
+        # Written as people write it: no exponents, and none of Python's words for what is no number.
+        if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", value, re.ASCII) is None or not least <= float(value) <= most:
+            self.mistake(name, f"must be a number from {least:g} to {most:g}, not {value!r}")
+            return None
+        return float(value)
+
+    def flag(self, name: str) -> bool:
+        """`yes` or `no`; without either, no."""
+        return self.one_of(name, ("yes", "no")) == "yes"
+
+    def texts(self, name: str, *, most: int) -> tuple[str, ...]:
+        """Several, by commas."""
+        value = self.text(name)
+        words = tuple(word.strip() for word in value.split(",")) if value else ()
+        if len(words) > most or not all(words) or len(set(words)) < len(words):
+            self.mistake(name, f"must be at most {most} different ones by commas")
+            return ()
+        return words
+
+    def secrets(self, name: str, *, most: int, shape: str, said: str) -> tuple[Secret, ...]:
+        """Several, by commas: any of them is right, so that a new one can come before the old one goes."""
+        words = self.texts(name, most=most)
+        if not all(re.fullmatch(shape, word, re.ASCII) for word in words):
+            self.mistake(name, f"must be {said}, by commas")
+            return ()
+        return tuple(Secret(word) for word in words)
+
     def choice(self, name: str, words: Any, *, default: str) -> Any:
         """One of the words of a Literal."""
         return self.one_of(name, get_args(words)) or default

@@ -28,6 +28,7 @@ class ShowSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     parameters: dict[str, dict[str, bool | int | float | str]] = {}
     articles: dict[Problem, Article] = {}
     stream_url: str | None = None
+    rollback: bool = False
 
 
 class IncidentState(msgspec.Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
@@ -112,7 +113,12 @@ def show_document(platform_id: UUID, ref: str, feed: ShowFeed, *, same_version: 
         "ends_at": feed.ends_at,
         "status": feed.status,
         "settings": ShowSettings(
-            modes=feed.modes, caps=feed.caps, parameters=feed.parameters, articles=feed.articles, stream_url=feed.stream_url
+            modes=feed.modes,
+            caps=feed.caps,
+            parameters=feed.parameters,
+            articles=feed.articles,
+            stream_url=feed.stream_url,
+            rollback=feed.rollback,
         ),
     }
 

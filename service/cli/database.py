@@ -52,7 +52,7 @@ def _embedded(settings: Settings) -> Iterator[Settings]:
             data=data,
             database_url=Secret(embedded.ensure_database(server.dsn, _DATABASE)),
             # Without a rail of one's own, money moves in the sandbox's ledger alone.
-            rails=settings.rails or (Rail(name="sandbox", kind="sandbox", api_key=None, base_url=None, account=None, database_url=None),),
+            rails=settings.rails or (Rail(name="sandbox", kind="sandbox"),),
             sandbox_database_url=settings.sandbox_database_url or Secret(embedded.ensure_database(server.dsn, _SANDBOX_DATABASE)),
             secret=settings.secret or embedded_secret(data),
         )

@@ -91,6 +91,23 @@ def test_acting_on_a_real_rail_needs_a_cap() -> None:
     assert read_settings({**without, "modes": {"refund": "suggest"}}, rails=RAILS).modes == {ActionKind.REFUND: Mode.SUGGEST}
 
 
+def test_nobody_is_paid_out_unless_the_platform_has_said_by_which_rails() -> None:
+    rails = {**RAILS, "out": "paypal_payout", "voucher": "store_credit"}
+    assert read_settings(GOOD, rails=rails).payouts.rails == ()
+    named = {**GOOD, "payouts": {"rails": ["out", "voucher"]}}
+    assert read_settings(named, rails=rails).payouts.rails == ("out", "voucher")
+
+
+def test_only_rails_that_pay_out_are_allowed_to() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({**GOOD, "payouts": {"rails": ["shop", "elsewhere", "out", "out"]}}, rails={**RAILS, "out": "sandbox_payout"})
+    assert [mistake.partition(";")[0] for mistake in caught.value.mistakes] == [
+        "payouts.rails: shop is of kind stripe, which does not pay out",
+        "payouts.rails: elsewhere is no rail of this installation",
+        "payouts.rails: out stands twice",
+    ]
+
+
 def test_no_mistake_quotes_a_secret() -> None:
     with pytest.raises(SettingsError) as caught:
         read_settings({**GOOD, "proof": {"issuer": "i", "audience": "a", "secret": "hunter2"}}, rails=RAILS)

@@ -6,7 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from service.settings import NEEDED_TO_SERVE, Secret, Settings, SettingsError, embedded_secret, load, overrides
+from service.settings import (
+    NEEDED_TO_SERVE,
+    PAYOUT_KINDS,
+    RAIL_KINDS,
+    SANDBOX_KINDS,
+    Rail,
+    Secret,
+    Settings,
+    SettingsError,
+    embedded_secret,
+    is_sandbox_only,
+    load,
+    overrides,
+)
 
 SECRET = "0123456789abcdef0123456789abcdef"
 FULL = {"MAKEGOOD_DATABASE_URL": "postgresql://u:pw@db/makegood", "MAKEGOOD_SECRET": SECRET}
@@ -67,7 +80,7 @@ def test_all_mistakes_are_named_at_once() -> None:
         "MAKEGOOD_LANGUAGES must be language tags",
         "MAKEGOOD_SMTP_SENDER is needed with SMTP_HOST",
         "MAKEGOOD_SMTP_USER and MAKEGOOD_SMTP_PASSWORD go together",
-        "MAKEGOOD_RAIL_MAIN_KIND must be one of stripe, sandbox, not 'strip': did you mean stripe?",
+        "not 'strip': did you mean stripe?",
         "MAKEGOOD_POOLSIZE means nothing here: did you mean MAKEGOOD_POOL_SIZE?",
     ):
         assert part in said, part
@@ -76,15 +89,35 @@ def test_all_mistakes_are_named_at_once() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["DATABASE_URL", "SECRET", "SANDBOX_DATABASE_URL", "RAIL_MAIN_API_KEY", "RAIL_MAIN_DATABASE_URL", "SMTP_PASSWORD"],
+    [
+        "DATABASE_URL",
+        "SECRET",
+        "SANDBOX_DATABASE_URL",
+        "RAIL_MAIN_API_KEY",
+        "RAIL_MAIN_CLIENT_SECRET",
+        "RAIL_MAIN_DATABASE_URL",
+        "RAIL_MAIN_WEBHOOK_SECRETS",
+        "SMTP_PASSWORD",
+    ],
 )
 def test_no_secret_is_printed_neither_right_nor_wrong(name: str) -> None:
-    wrong = mistakes_of({f"MAKEGOOD_{name}": "hunter2 hunter2", "MAKEGOOD_RAIL_MAIN_KIND": "?", "MAKEGOOD_SMTP_PORT": "?"})
-    assert "hunter2" not in wrong
+    for kind in ("?", *RAIL_KINDS):
+        wrong = mistakes_of({f"MAKEGOOD_{name}": "hunter2 hunter2", "MAKEGOOD_RAIL_MAIN_KIND": kind, "MAKEGOOD_SMTP_PORT": "?"})
+        assert "hunter2" not in wrong
     long = "postgresql://u:hunter2@h/hunter2hunter2hunter2hunter2"
-    environment = {f"MAKEGOOD_{name}": long, "MAKEGOOD_RAIL_MAIN_KIND": "stripe", "MAKEGOOD_RAIL_MAIN_API_KEY": long}
-    smtp = {"MAKEGOOD_SMTP_HOST": "h", "MAKEGOOD_SMTP_SENDER": "a@b", "MAKEGOOD_SMTP_USER": "u", "MAKEGOOD_SMTP_PASSWORD": long}
-    right = load(environment | smtp)
+    rails = {
+        "RAIL_MAIN_KIND": "stripe",
+        "RAIL_MAIN_API_KEY": long,
+        "RAIL_MAIN_WEBHOOK_SECRETS": long,
+        "RAIL_OUT_KIND": "paypal_payout",
+        "RAIL_OUT_CLIENT_ID": "us",
+        "RAIL_OUT_CLIENT_SECRET": long,
+        "RAIL_PLAY_KIND": "sandbox",
+        "RAIL_PLAY_DATABASE_URL": long,
+    }
+    smtp = {"SMTP_HOST": "h", "SMTP_SENDER": "a@b", "SMTP_USER": "u", "SMTP_PASSWORD": long}
+    own = {name: long for name in (name,) if not name.startswith("RAIL_")}
+    right = load({f"MAKEGOOD_{name}": value for name, value in (rails | smtp | own).items()})
     assert "hunter2" not in f"{right!r} {right} {right.secret:} {[right.database_url]} {right.rails}"
 
 
@@ -123,6 +156,79 @@ def test_rails_and_mail_are_tables_in_the_file_and_variables_outside(tmp_path: P
 
 def test_a_stripe_rail_needs_its_key() -> None:
     assert "MAKEGOOD_RAIL_MAIN_API_KEY is not set" in mistakes_of({"MAKEGOOD_RAIL_MAIN_KIND": "stripe"})
+
+
+ADYEN = {"KIND": "adyen", "API_KEY": "k", "MERCHANT_ACCOUNT": "Moonlight", "BASE_URL": "https://x-checkout.adyen.example"}
+PAYPAL = {"KIND": "paypal_payout", "CLIENT_ID": "us", "CLIENT_SECRET": "s"}
+HEX = "44782DEF547AAA06C910C43932B1EB0C71FC68D9D0C057550C48EC2ACF6BA056"
+WHSEC = "whsec_1234567890"
+
+
+def rail(values: Mapping[str, str]) -> dict[str, str]:
+    return {f"MAKEGOOD_RAIL_OURS_{name}": value for name, value in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"),
+    [
+        ("stripe", ("API_KEY",)),
+        ("adyen", ("API_KEY", "MERCHANT_ACCOUNT", "BASE_URL")),
+        ("paypal_payout", ("CLIENT_ID", "CLIENT_SECRET")),
+        ("store_credit", ("API_KEY", "BASE_URL")),
+        ("sandbox", ()),
+        ("sandbox_payout", ()),
+    ],
+)
+def test_each_kind_of_rail_names_all_that_it_needs(kind: str, missing: tuple[str, ...]) -> None:
+    if not missing:
+        assert load(rail({"KIND": kind})).rails == (Rail(name="ours", kind=kind),)
+        return
+    said = mistakes_of(rail({"KIND": kind}))
+    assert sorted(said.split("\n  * ")[1:]) == sorted(f"MAKEGOOD_RAIL_OURS_{name} is not set" for name in missing)
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({**PAYPAL, "MERCHANT_ACCOUNT": "x"}, "MERCHANT_ACCOUNT means nothing to a rail of kind paypal_payout"),
+        ({**PAYPAL, "WEBHOOK_SECRETS": WHSEC}, "WEBHOOK_SECRETS means nothing to a rail of kind paypal_payout"),
+        ({**ADYEN, "REVERSE_TRANSFER": "yes"}, "REVERSE_TRANSFER means nothing to a rail of kind adyen"),
+        ({**ADYEN, "DATABASE_URL": "postgresql://u@h/d"}, "DATABASE_URL means nothing to a rail of kind adyen"),
+        ({**ADYEN, "WEBHOOK_SECRETS": WHSEC}, "WEBHOOK_SECRETS must be hex keys of at least 16 bytes, by commas"),
+        ({**ADYEN, "WEBHOOK_SECRETS": f"{HEX},{HEX}"}, "WEBHOOK_SECRETS must be at most 3 different ones by commas"),
+        ({**ADYEN, "WEBHOOK_SECRETS": f"{HEX},"}, "WEBHOOK_SECRETS must be at most 3 different ones by commas"),
+        ({"KIND": "sandbox", "WEBHOOK_SECRETS": "short"}, "WEBHOOK_SECRETS must be at least 16 characters each, by commas"),
+        ({"KIND": "sandbox", "PACE": "0"}, "PACE must be a number from 0.1 to 1000, not '0'"),
+        ({"KIND": "sandbox", "PACE": "nan"}, "PACE must be a number from 0.1 to 1000, not 'nan'"),
+        ({"KIND": "stripe", "API_KEY": "k", "REVERSE_TRANSFER": "true"}, "REVERSE_TRANSFER must be one of yes, no, not 'true'"),
+    ],
+)
+def test_a_setting_that_a_rail_would_leave_aside_or_cannot_use_is_refused(values: Mapping[str, str], field: str) -> None:
+    said = mistakes_of(rail(values))
+    assert f"MAKEGOOD_RAIL_OURS_{field}" in said
+    assert said.count("  * ") == 1
+
+
+def test_a_rail_keeps_what_it_was_told() -> None:
+    adyen = load(rail({**ADYEN, "WEBHOOK_SECRETS": f"{HEX}, {'ab' * 32}", "PACE": "12.5"})).rails[0]
+    assert (adyen.merchant_account, adyen.webhook_secrets, adyen.pace) == ("Moonlight", (Secret(HEX), Secret("ab" * 32)), 12.5)
+    paypal = load(rail({**PAYPAL, "WEBHOOK_IDS": "1AB,2CD"})).rails[0]
+    assert (paypal.client_id, paypal.client_secret, paypal.webhook_ids) == ("us", Secret("s"), ("1AB", "2CD"))
+    stripe = load(rail({"KIND": "stripe", "API_KEY": "k", "REVERSE_TRANSFER": "yes", "REFUND_APPLICATION_FEE": "no"})).rails[0]
+    assert (stripe.reverse_transfer, stripe.refund_application_fee) == (True, False)
+
+
+def test_a_webhook_is_off_until_somebody_can_sign_for_it() -> None:
+    assert not load(rail(ADYEN)).rails[0].has_webhook
+    assert load(rail({**ADYEN, "WEBHOOK_SECRETS": HEX})).rails[0].has_webhook
+    assert load(rail({**PAYPAL, "WEBHOOK_IDS": "1AB"})).rails[0].has_webhook
+
+
+def test_only_play_money_is_a_sandbox() -> None:
+    assert is_sandbox_only(load(rail({"KIND": "sandbox_payout"})))
+    assert not is_sandbox_only(load(rail({"KIND": "sandbox"}) | {"MAKEGOOD_RAIL_REAL_KIND": "stripe", "MAKEGOOD_RAIL_REAL_API_KEY": "k"}))
+    assert RAIL_KINDS.keys() >= SANDBOX_KINDS
+    assert RAIL_KINDS.keys() >= PAYOUT_KINDS
 
 
 def test_a_sandbox_rail_needs_a_ledger_when_we_serve() -> None:
@@ -181,3 +287,7 @@ def test_the_embedded_secret_is_made_once_and_is_the_owners_only(tmp_path: Path)
 def test_a_child_process_reads_the_same_settings() -> None:
     settings: Settings = load(FULL)
     assert load(overrides(settings)) == settings
+    play = {"KIND": "sandbox_payout", "DATABASE_URL": "postgresql://u@h/s", "WEBHOOK_SECRETS": f"{HEX},{WHSEC}", "PACE": "0.5"}
+    with_rails = load(FULL | rail(play))
+    assert load(overrides(with_rails)) == with_rails
+    assert not [name for name in overrides(load(FULL | rail(ADYEN))) if "RAIL" in name]

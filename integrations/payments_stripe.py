@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
@@ -15,7 +18,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_aft
 from integrations.payments_stripe_amounts import from_stripe, step, to_stripe
 from integrations.payments_stripe_errors import failure_of
 from integrations.payments_stripe_http import QuietHttpx
-from service.ports import Declined, OutcomeUnknown, PaymentSeen, RefundRequest, RefundSeen, Traits, Unavailable
+from service.ports import Declined, Movement, OutcomeUnknown, PaymentSeen, RefundRequest, RefundSeen, Traits, Unavailable
 
 # A call is over well before the fifteen seconds of its lease are.
 _CALL_SECONDS_MAX: Final = 10.0
@@ -30,6 +33,8 @@ _WAIT_SECONDS_MAX: Final = 2.0
 # 100 is the most that Stripe puts on a page; ten pages hold more refunds than any one payment of ours can have.
 _PAGE_SIZE: Final = 100
 _PAGES_MAX: Final = 10
+# Of an audit: a hundred thousand refunds, more than the largest night; an audit asks for a day at a time.
+_AUDIT_PAGES_MAX: Final = 1000
 
 type_state = Literal["ACCEPTED", "SUCCEEDED", "FAILED", "CANCELED"]
 _T = TypeVar("_T")
@@ -62,6 +67,15 @@ class _Refund(msgspec.Struct, frozen=True, kw_only=True):
     status: str | None = None
     failure_reason: str | None = None
     metadata: dict[str, str] | None = None
+    pending_reason: str | None = None
+    created: int | None = None
+    payment_intent: str | None = None
+    charge: str | None = None
+
+    @property
+    def payment_ref(self) -> str:
+        """The payment intent; for charges made without one, the charge."""
+        return self.payment_intent or self.charge or ""
 
 
 class _Refunds(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +170,23 @@ class StripeRail:
         del currency  # Stripe tells it
         return await self._read(lambda: self._payment(payment_ref))
 
+    async def listed(self, since: datetime, until: datetime) -> AsyncIterator[Movement]:
+        """Every refund of the account made from `since` and before `until`, newest first.
+
+        `payment_ref` is the payment intent where there is one: a payment that we know by its charge is found by the refund's own
+        reference or by `attempt_id`. Raises Unavailable, also for a time with more refunds than an audit reads.
+        """
+        after: dict[str, str] = {}
+        for _ in range(_AUDIT_PAGES_MAX):
+            created = {"gte": math.floor(since.timestamp()), "lt": math.ceil(until.timestamp())}
+            page = await self._read(partial(self._page, {"created": created, "limit": _PAGE_SIZE, **after}))
+            for refund in page.data:
+                yield Movement(payment_ref=refund.payment_ref, refund=_refund_seen(refund))
+            if not page.has_more or not page.data:
+                return
+            after = {"starting_after": page.data[-1].id}
+        raise Unavailable(f"more than {_AUDIT_PAGES_MAX * _PAGE_SIZE} refunds in that time")
+
     async def check(self) -> str:
         """List one refund: what it needs, a restricted key for refunds has."""
         await self._read(lambda: self._client.v1.refunds.list_async({"limit": 1}))
@@ -186,11 +217,14 @@ class StripeRail:
             params: dict[str, Any] = {**_target(payment_ref), "limit": _PAGE_SIZE}
             if seen:
                 params["starting_after"] = seen[-1].id
-            page = _body(await self._client.v1.refunds.list_async(params), _Refunds)  # type: ignore[arg-type]
+            page = await self._page(params)
             seen += page.data
             if not page.has_more:
                 return [_refund_seen(refund) for refund in seen]
         raise Unavailable(f"more than {_PAGES_MAX * _PAGE_SIZE} refunds on one payment")
+
+    async def _page(self, params: dict[str, Any]) -> _Refunds:
+        return _body(await self._client.v1.refunds.list_async(params), _Refunds)  # type: ignore[arg-type]
 
     async def _read(self, call: Callable[[], Awaitable[_T]]) -> _T:
         """Read, up to three times within the call's deadline. Raises Declined, Unavailable."""
@@ -247,13 +281,24 @@ def _body(answer: stripe.StripeObject, kind: type[_T]) -> _T:
 def _refund_seen(refund: _Refund) -> RefundSeen:
     state = _STATES.get(refund.status, "ACCEPTED")
     reason = refund.failure_reason or "unknown"
+    ours = refund.metadata or {}
     return RefundSeen(
         provider_ref=refund.id,
         state=state,
         amount=from_stripe(refund.amount, refund.currency),
-        attempt_id=_uuid((refund.metadata or {}).get("attempt_id", "")),
+        attempt_id=_uuid(ours.get("attempt_id", "")),
+        operation_id=_uuid(ours.get("operation_id", "")),
         failure=(reason if reason in _REASONS else "unknown") if state == "FAILED" else "",
+        waiting=_waiting(refund) if state == "ACCEPTED" else "",
+        at=None if refund.created is None else datetime.fromtimestamp(refund.created, UTC),
     )
+
+
+def _waiting(refund: _Refund) -> Literal["", "insufficient_funds", "customer"]:
+    """Stripe, "The Refund object": what a pending one waits for; `requires_action` is always the customer's."""
+    if refund.status == "requires_action":
+        return "customer"
+    return "insufficient_funds" if refund.pending_reason == "insufficient_funds" else ""
 
 
 def _uuid(text: str) -> UUID | None:

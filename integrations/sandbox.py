@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from importlib.resources import files
 from typing import Final, Literal
 from urllib.parse import unquote, urlsplit
-from uuid import UUID
 
 import asyncpg
 
 from integrations.sandbox_books import Fault, SandboxPool
 from service.model import Money
-from service.ports import Declined, OutcomeUnknown, PaymentSeen, RefundRequest, RefundSeen, Traits, Unavailable
+from service.ports import Declined, Movement, OutcomeUnknown, PaymentSeen, RefundRequest, RefundSeen, Traits, Unavailable
 
 # The same ten seconds that every rail has: a call is over well before the fifteen seconds of its lease are.
 _CALL_SECONDS_MAX: Final = 10.0
@@ -23,15 +23,24 @@ _CALL_SECONDS_MAX: Final = 10.0
 _CONNECT_SECONDS_MAX: Final = 3.0
 # As at the processor it stands for: 24 hours, less an hour for clocks that differ.
 _KEY_LIFETIME_SECONDS: Final = 23 * 3600
+# As at the processor it stands for; a hundred thousand refunds are more than the largest night.
+_PAGE_SIZE: Final = 100
+_PAGES_MAX: Final = 1000
 
 _REFUND: Final = "SELECT * FROM sandbox.refund_once($1, $2, $3, $4, $5, $6, $7, $8)"
 _TAKE: Final = """
     SELECT t.fault, t.detail, t.retry_after_seconds, (SELECT p.latency_ms FROM sandbox.pace p WHERE p.account = $1)
     FROM sandbox.take($1, $2, 'read', true) t
 """
-_REFUND_COLUMNS: Final = "ref, state, amount, currency, attempt_id, failure"
+_REFUND_COLUMNS: Final = "ref, state, amount, currency, operation_id, attempt_id, failure, made_at"
 _FIND: Final = f"SELECT {_REFUND_COLUMNS} FROM sandbox.refund WHERE account = $1 AND payment_ref = $2 AND attempt_id = $3"
 _REFUNDS: Final = f"SELECT {_REFUND_COLUMNS} FROM sandbox.refund WHERE account = $1 AND payment_ref = $2 ORDER BY made_at"
+# By the reference too: many may have been made in the same moment.
+_LISTED: Final = f"""
+    SELECT payment_ref, {_REFUND_COLUMNS} FROM sandbox.refund
+    WHERE account = $1 AND made_at >= $2 AND made_at < $3 AND (made_at, ref) > ($4, $5)
+    ORDER BY made_at, ref LIMIT {_PAGE_SIZE}
+"""
 _CHARGE: Final = "SELECT currency, captured, refunded, disputed FROM sandbox.charge WHERE account = $1 AND payment_ref = $2"
 
 
@@ -121,7 +130,15 @@ class SandboxRail:
             raise failure(answer)
         if answer["declined"]:
             raise Declined(answer["declined"], "sandbox")
-        return _refund_seen(answer, request.amount, request.attempt_id)
+        return RefundSeen(
+            provider_ref=answer["ref"],
+            state=answer["state"],
+            amount=request.amount,
+            attempt_id=request.attempt_id,
+            operation_id=request.operation_id,
+            failure=answer["failure"],
+            at=answer["made_at"],
+        )
 
     async def find(self, request: RefundRequest) -> RefundSeen | None:
         """The refund of this attempt, if it has arrived. Raises Unavailable."""
@@ -143,6 +160,18 @@ class SandboxRail:
             disputed=charge["disputed"],
             refunds=tuple(_seen(row) for row in refunds),
         )
+
+    async def listed(self, since: datetime, until: datetime) -> AsyncIterator[Movement]:
+        """Every refund in the books from `since` and before `until`, oldest first. Raises Unavailable."""
+        after, ref = since, ""
+        for _ in range(_PAGES_MAX):
+            rows = await self._read("", _LISTED, self.name, since, until, after, ref)
+            for row in rows:
+                yield Movement(payment_ref=row["payment_ref"], refund=_seen(row))
+            if len(rows) < _PAGE_SIZE:
+                return
+            after, ref = rows[-1]["made_at"], rows[-1]["ref"]
+        raise Unavailable(f"more than {_PAGES_MAX * _PAGE_SIZE} refunds in that time")
 
     async def check(self) -> str:
         """How many charges the sandbox knows. Raises Unavailable."""
@@ -186,8 +215,12 @@ _FAILURES: Final[Mapping[str, Callable[[asyncpg.Record], Exception]]] = {
 
 
 def _seen(row: asyncpg.Record) -> RefundSeen:
-    return _refund_seen(row, Money(minor=row["amount"], currency=row["currency"]), row["attempt_id"])
-
-
-def _refund_seen(row: asyncpg.Record, amount: Money, attempt_id: UUID | None) -> RefundSeen:
-    return RefundSeen(provider_ref=row["ref"], state=row["state"], amount=amount, attempt_id=attempt_id, failure=row["failure"])
+    return RefundSeen(
+        provider_ref=row["ref"],
+        state=row["state"],
+        amount=Money(minor=row["amount"], currency=row["currency"]),
+        attempt_id=row["attempt_id"],
+        operation_id=row["operation_id"],
+        failure=row["failure"],
+        at=row["made_at"],
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Final
 
 from service.model import Money, new_id
-from service.ports import Declined, PaymentSeen, RefundRequest, RefundSeen, Traits
+from service.ports import Declined, Movement, PaymentSeen, RefundRequest, RefundSeen, Traits
 
 # As for the sandbox with a ledger.
 _KEY_LIFETIME_SECONDS: Final = 23 * 3600
@@ -46,7 +48,14 @@ class MemorySandboxRail:
             return earlier[1]
         if word := self._refusal(request):
             raise Declined(word, "sandbox")
-        seen = RefundSeen(provider_ref=f"re_memory_{new_id().hex}", state="SUCCEEDED", amount=request.amount, attempt_id=request.attempt_id)
+        seen = RefundSeen(
+            provider_ref=f"re_memory_{new_id().hex}",
+            state="SUCCEEDED",
+            amount=request.amount,
+            attempt_id=request.attempt_id,
+            operation_id=request.operation_id,
+            at=datetime.now(UTC),
+        )
         self._by_key[key] = (request, seen)
         self._refunds[request.payment_ref].append(seen)
         return seen
@@ -68,6 +77,13 @@ class MemorySandboxRail:
             disputed=payment_ref in self._disputed,
             refunds=tuple(self._refunds[payment_ref]),
         )
+
+    async def listed(self, since: datetime, until: datetime) -> AsyncIterator[Movement]:
+        """Every refund in memory from `since` and before `until`, payment by payment."""
+        for payment_ref, refunds in self._refunds.items():
+            for seen in refunds:
+                if seen.at is not None and since <= seen.at < until:
+                    yield Movement(payment_ref=payment_ref, refund=seen)
 
     async def check(self) -> str:
         """How many charges it knows."""

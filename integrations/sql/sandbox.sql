@@ -34,6 +34,7 @@ CREATE TABLE IF NOT EXISTS sandbox.refund (
     FOREIGN KEY (account, payment_ref) REFERENCES sandbox.charge
 );
 CREATE INDEX IF NOT EXISTS refund_payment ON sandbox.refund (account, payment_ref);
+CREATE INDEX IF NOT EXISTS refund_made ON sandbox.refund (account, made_at, ref);
 
 -- A request that is still on its way: the caller has given up, the processor has yet to see it.
 CREATE TABLE IF NOT EXISTS sandbox.in_flight (
@@ -62,6 +63,10 @@ CREATE TABLE IF NOT EXISTS sandbox.script (
 CREATE INDEX IF NOT EXISTS script_payment ON sandbox.script (account, payment_ref, id);
 
 CREATE TABLE IF NOT EXISTS sandbox.pace (account text PRIMARY KEY, latency_ms integer NOT NULL CHECK (latency_ms >= 0));
+
+-- What a function answers cannot be changed in place, and older ones may be there.
+DROP FUNCTION IF EXISTS sandbox.refund_once(text, text, text, bigint, text, uuid, uuid, text);
+DROP FUNCTION IF EXISTS sandbox.execute(text, text, text, bigint, text, uuid, uuid, text, text, text);
 
 -- Takes one use of the first script entry that applies to this call, or nothing.
 CREATE OR REPLACE FUNCTION sandbox.take(p_account text, p_payment_ref text, p_call text, p_known boolean)
@@ -94,7 +99,7 @@ END $$;
 CREATE OR REPLACE FUNCTION sandbox.execute(
     p_account text, p_key text, p_payment_ref text, p_amount bigint, p_currency text,
     p_operation uuid, p_attempt uuid, p_reason text, p_fault text, p_detail text,
-    OUT declined text, OUT ref text, OUT state text, OUT failure text
+    OUT declined text, OUT ref text, OUT state text, OUT failure text, OUT made_at timestamptz
 ) LANGUAGE plpgsql AS $$
 DECLARE
     c sandbox.charge;
@@ -109,7 +114,7 @@ BEGIN
             declined := 'idempotency_misuse';
             RETURN;
         END IF;
-        ref := r.ref; state := r.state; failure := r.failure;
+        ref := r.ref; state := r.state; failure := r.failure; made_at := r.made_at;
         RETURN;
     END IF;
     declined := CASE
@@ -126,7 +131,7 @@ BEGIN
     failure := CASE p_fault WHEN 'failed' THEN coalesce(nullif(p_detail, ''), 'unknown') ELSE '' END;
     INSERT INTO sandbox.refund AS x (account, key, payment_ref, amount, currency, operation_id, attempt_id, reason, state, failure)
     VALUES (p_account, p_key, p_payment_ref, p_amount, p_currency, p_operation, p_attempt, p_reason, state, failure)
-    ON CONFLICT (account, key) DO NOTHING RETURNING x.ref INTO ref;
+    ON CONFLICT (account, key) DO NOTHING RETURNING x.ref, x.made_at INTO ref, made_at;
     IF ref IS NULL THEN  -- the same key arrived at the same moment for another payment
         declined := 'idempotency_misuse'; state := NULL; failure := NULL;
         RETURN;
@@ -140,7 +145,7 @@ END $$;
 CREATE OR REPLACE FUNCTION sandbox.refund_once(
     p_account text, p_key text, p_payment_ref text, p_amount bigint, p_currency text, p_operation uuid, p_attempt uuid, p_reason text,
     OUT fault text, OUT detail text, OUT retry_after_seconds double precision, OUT latency_ms integer,
-    OUT declined text, OUT ref text, OUT state text, OUT failure text
+    OUT declined text, OUT ref text, OUT state text, OUT failure text, OUT made_at timestamptz
 ) LANGUAGE plpgsql AS $$
 DECLARE
     entry sandbox.script;
@@ -163,7 +168,7 @@ BEGIN
         RETURN;
     END IF;
     IF fault IN ('', 'accepted', 'failed', 'lost_answer') THEN
-        SELECT e.declined, e.ref, e.state, e.failure INTO declined, ref, state, failure
+        SELECT e.declined, e.ref, e.state, e.failure, e.made_at INTO declined, ref, state, failure, made_at
         FROM sandbox.execute(
             p_account, p_key, p_payment_ref, p_amount, p_currency, p_operation, p_attempt, p_reason, fault, detail) e;
     END IF;

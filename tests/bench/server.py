@@ -7,17 +7,18 @@ import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 
 from integrations.sandbox_memory import MemorySandboxRail
 from service import logs, serving
-from service.app import Vendors, open_vendors
 from service.model import Money
-from service.ports import PaymentSeen, RefundRail, RefundRequest, RefundSeen
+from service.ports import Movement, PaymentSeen, RefundRail, RefundRequest, RefundSeen
 from service.settings import Settings, load
 from service.store.pool import open_pool
+from service.vendors import Vendors, open_vendors
 from tests.bench.ground import RAIL
 
 
@@ -42,6 +43,9 @@ class PacedRail:
 
     async def payment(self, payment_ref: str, currency: str) -> PaymentSeen:
         return await self._rail.payment(payment_ref, currency)
+
+    def listed(self, since: datetime, until: datetime) -> AsyncIterator[Movement]:
+        return self._rail.listed(since, until)
 
     async def check(self) -> str:
         return await self._rail.check()

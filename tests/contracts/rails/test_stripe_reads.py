@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,13 +28,14 @@ class Naps:
 
 
 def _refund(number: int = 1, **fields: Any) -> dict[str, Any]:
-    metadata = {"attempt_id": str(REQUEST.attempt_id)}
+    metadata = {"attempt_id": str(REQUEST.attempt_id), "operation_id": str(REQUEST.operation_id)}
     return {
         "id": f"re_{number}",
         "object": "refund",
         "amount": 700,
         "currency": "eur",
         "status": "succeeded",
+        "created": 1_800_000_000,
         "metadata": metadata,
     } | fields
 
@@ -109,24 +111,31 @@ async def test_our_refund_is_found_on_a_later_page_among_those_of_others() -> No
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "state", "failure"),
+    ("status", "reasons", "state", "failure", "waiting"),
     [
-        ("succeeded", None, "SUCCEEDED", ""),
-        ("pending", None, "ACCEPTED", ""),
-        ("requires_action", None, "ACCEPTED", ""),
-        (None, None, "ACCEPTED", ""),
-        ("a word of the future", None, "ACCEPTED", ""),
-        ("canceled", None, "CANCELED", ""),
-        ("failed", "lost_or_stolen_card", "FAILED", "lost_or_stolen_card"),
-        ("failed", "expired_or_canceled_card", "FAILED", "expired_or_canceled_card"),
-        ("failed", "charge_for_pending_refund_disputed", "FAILED", "charge_for_pending_refund_disputed"),
-        ("failed", "insufficient_funds", "FAILED", "insufficient_funds"),
-        ("failed", "a reason of the future", "FAILED", "unknown"),
-        ("failed", None, "FAILED", "unknown"),
+        ("succeeded", {}, "SUCCEEDED", "", ""),
+        ("pending", {}, "ACCEPTED", "", ""),
+        ("pending", {"pending_reason": "processing"}, "ACCEPTED", "", ""),
+        ("pending", {"pending_reason": "charge_pending"}, "ACCEPTED", "", ""),
+        ("pending", {"pending_reason": "insufficient_funds"}, "ACCEPTED", "", "insufficient_funds"),
+        ("requires_action", {}, "ACCEPTED", "", "customer"),
+        (None, {}, "ACCEPTED", "", ""),
+        ("a word of the future", {}, "ACCEPTED", "", ""),
+        ("canceled", {}, "CANCELED", "", ""),
+        ("failed", {"failure_reason": "lost_or_stolen_card"}, "FAILED", "lost_or_stolen_card", ""),
+        ("failed", {"failure_reason": "expired_or_canceled_card"}, "FAILED", "expired_or_canceled_card", ""),
+        ("failed", {"failure_reason": "charge_for_pending_refund_disputed"}, "FAILED", "charge_for_pending_refund_disputed", ""),
+        ("failed", {"failure_reason": "declined"}, "FAILED", "declined", ""),
+        ("failed", {"failure_reason": "merchant_request"}, "FAILED", "merchant_request", ""),
+        ("failed", {"failure_reason": "insufficient_funds", "pending_reason": "insufficient_funds"}, "FAILED", "insufficient_funds", ""),
+        ("failed", {"failure_reason": "a reason of the future"}, "FAILED", "unknown", ""),
+        ("failed", {}, "FAILED", "unknown", ""),
     ],
 )
-async def test_each_status_of_a_refund_is_told_in_our_words(status: str | None, reason: str | None, state: str, failure: str) -> None:
-    async with FaultServer(_page(_refund(status=status, failure_reason=reason))).serving() as server:
+async def test_each_status_of_a_refund_is_told_in_our_words(
+    status: str | None, reasons: dict[str, Any], state: str, failure: str, waiting: str
+) -> None:
+    async with FaultServer(_page(_refund(status=status, **reasons))).serving() as server:
         found = await _find(server, Naps())
 
     assert found == RefundSeen(
@@ -134,7 +143,10 @@ async def test_each_status_of_a_refund_is_told_in_our_words(status: str | None, 
         state=state,  # type: ignore[arg-type]
         amount=Money(minor=700, currency="EUR"),
         attempt_id=UUID(int=2),
+        operation_id=UUID(int=1),
         failure=failure,
+        waiting=waiting,  # type: ignore[arg-type]
+        at=datetime(2027, 1, 15, 8, tzinfo=UTC),
     )
 
 

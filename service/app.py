@@ -1,4 +1,4 @@
-"""Puts the application together: the only file that names vendors."""
+"""Puts the application together, of what `vendors.py` opens."""
 
 from __future__ import annotations
 
@@ -14,12 +14,6 @@ import httpx
 import msgspec
 from litestar import Litestar
 
-from integrations.jwks_http import HttpJwks
-from integrations.mail_smtp import SmtpMailer
-from integrations.payments_stripe import StripeRail
-from integrations.sandbox import SandboxRail, open_sandbox
-from integrations.sandbox_issuer import SandboxIssuer
-from integrations.sandbox_mail import MailFolder, SandboxMailer
 from policies import GUARDS_FILE, Packs, bundled_folder, load_guards, load_packs
 from service.access import Access, KeyRing
 from service.api import brakes as brake_routes
@@ -50,13 +44,13 @@ from service.orders import Orders
 from service.plan import Rules
 from service.platform_checks import start_mistakes
 from service.platforms import Platforms, PlatformSettings
-from service.ports import Mailer, PassIssuer, RefundRail
+from service.ports import RefundRail
 from service.post import Post
 from service.proofs import Verifier
 from service.queue import Queue
 from service.resolution import Resolution
 from service.sealing import Vault
-from service.settings import Rail, Settings
+from service.settings import Settings
 from service.settings_reading import SettingsError
 from service.shows import Shows
 from service.store import policies
@@ -71,20 +65,11 @@ from service.store.pool import Pool, open_pool
 from service.store.readiness import DatabaseReadiness
 from service.store.shows import ShowStore
 from service.tokens import Sealer, Unsealable
+from service.vendors import Vendors, key_sets_over
 from service.watch import Watch
 
 # What a stop waits for work under way: a call's deadline and the commit after it.
 STOP_SECONDS_MAX: Final = CALL_SECONDS_MAX + 3.0
-SANDBOX: Final = "sandbox"
-
-
-class Vendors(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands outside. Tests and the demo hand in their own."""
-
-    rails: Mapping[str, RefundRail]
-    kinds: Mapping[str, str]
-    mailer: Mailer
-    issuers: Mapping[str, PassIssuer]
 
 
 class Application(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,60 +112,6 @@ def rules_of(settings: Settings, kinds: Mapping[str, str], rails: Mapping[str, R
 
 
 @asynccontextmanager
-async def open_vendors(settings: Settings) -> AsyncIterator[Vendors]:
-    """The configured rails and mail server; without a mail server, the sandbox's."""
-    async with AsyncExitStack() as stack:
-        yield Vendors(
-            rails={one.name: await stack.enter_async_context(open_rail(settings, one)) for one in settings.rails},
-            kinds={one.name: one.kind for one in settings.rails},
-            mailer=await stack.enter_async_context(open_mailer(settings)),
-            issuers={SANDBOX: SandboxIssuer()},
-        )
-
-
-@asynccontextmanager
-async def open_rail(settings: Settings, rail: Rail) -> AsyncIterator[RefundRail]:
-    """One configured account. Raises ValueError for what checked settings cannot lack."""
-    if rail.kind == "stripe":
-        if rail.api_key is None:
-            raise ValueError(f"rail {rail.name} has no key")
-        stripe = StripeRail(rail.name, rail.api_key.reveal(), base_url=rail.base_url, stripe_account=rail.account)
-        try:
-            yield stripe
-        finally:
-            await stripe.close()
-        return
-    dsn = rail.database_url or settings.sandbox_database_url
-    if dsn is None:
-        raise ValueError(f"rail {rail.name} has no database for its ledger")
-    pool = await open_sandbox(dsn.reveal())
-    try:
-        yield SandboxRail(rail.name, pool)
-    finally:
-        await pool.close()
-
-
-@asynccontextmanager
-async def open_mailer(settings: Settings) -> AsyncIterator[Mailer]:
-    if settings.smtp is None:
-        yield SandboxMailer(sender="sandbox@localhost.example", on_mail=MailFolder(settings.data / "mails").keep)
-        return
-    smtp = settings.smtp
-    mailer = SmtpMailer(
-        host=smtp.host,
-        port=smtp.port,
-        sender=smtp.sender,
-        username=smtp.user,
-        password=smtp.password.reveal() if smtp.password else None,
-        tls="implicit" if smtp.tls == "tls" else smtp.tls,
-    )
-    try:
-        yield mailer
-    finally:
-        await mailer.aclose()
-
-
-@asynccontextmanager
 async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterator[Application]:
     """Everything of one process, on a migrated database. Raises what the database raises when it is not there."""
     if settings.database_url is None or settings.secret is None:
@@ -208,7 +139,11 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
         platforms = Platforms(PlatformStore(pool), Vault(secret, purpose="platform"), monotonic=time.monotonic)
         vault, letters = Vault(secret, purpose="identity"), Letters()
         identity = Identity(
-            store=IdentityStore(pool), platforms=platforms, verifier=Verifier(HttpJwks(web)), vault=vault, clock=lambda: datetime.now(UTC)
+            store=IdentityStore(pool),
+            platforms=platforms,
+            verifier=Verifier(key_sets_over(web)),
+            vault=vault,
+            clock=lambda: datetime.now(UTC),
         )
         post = Post(pool, platforms=platforms, letters=letters, access=access, public_url=settings.public_url)
         brakes = Brakes(BrakeStore(pool), rails=vendors.rails)

@@ -18,8 +18,9 @@ import structlog
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from service.app import Application, Vendors, open_application, open_vendors
+from service.app import Application, open_application
 from service.settings import Settings, overrides
+from service.vendors import Vendors, open_vendors
 
 log: Final = structlog.get_logger()
 

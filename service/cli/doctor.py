@@ -40,7 +40,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """How to open what is checked; `service.app` says which vendors stand behind it."""
+    """How to open what is checked; `service.vendors` says which vendors stand behind it."""
 
     rails: Mapping[str, Callable[[], AbstractAsyncContextManager[RefundRail]]]
     mailer: Callable[[], AbstractAsyncContextManager[Mailer]] | None
@@ -146,7 +146,7 @@ def _examine(settings: Settings) -> Sequence[Finding]:
 @asynccontextmanager
 async def _rail(settings: Settings, rail: Rail) -> AsyncIterator[RefundRail]:
     """One rail, opened alone, so that one that is ill does not hide the others."""
-    from service.app import open_vendors  # noqa: PLC0415 - the whole application, and the settings may be wrong before it is needed
+    from service.vendors import open_vendors  # noqa: PLC0415 - the vendors' own libraries are slow to load, and the settings may be wrong
 
     async with open_vendors(msgspec.structs.replace(settings, rails=(rail,), smtp=None)) as vendors:
         yield vendors.rails[rail.name]
@@ -154,7 +154,7 @@ async def _rail(settings: Settings, rail: Rail) -> AsyncIterator[RefundRail]:
 
 @asynccontextmanager
 async def _mailer(settings: Settings) -> AsyncIterator[Mailer]:
-    from service.app import open_vendors  # noqa: PLC0415
+    from service.vendors import open_vendors  # noqa: PLC0415
 
     async with open_vendors(settings) as vendors:
         yield vendors.mailer

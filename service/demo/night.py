@@ -17,12 +17,13 @@ from integrations.sandbox import open_sandbox
 from integrations.sandbox_books import SandboxBooks
 from integrations.sandbox_mail import SandboxMailer
 from service import serving
-from service.app import Application, Vendors, open_vendors
+from service.app import Application
 from service.demo.world import Desk, Shop, make_platform
 from service.ports import Mail
 from service.sealing import Vault
 from service.settings import Settings, load
 from service.store.pool import Pool
+from service.vendors import Vendors, open_vendors
 
 HOST: Final = "127.0.0.1"
 RAIL: Final = "sandbox"

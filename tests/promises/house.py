@@ -26,13 +26,14 @@ from integrations.sandbox import open_sandbox
 from integrations.sandbox_books import SandboxBooks
 from integrations.sandbox_issuer import SandboxIssuer
 from service import serving
-from service.app import SANDBOX, Application, Vendors, open_vendors
+from service.app import Application
 from service.demo.night import HOST, RAIL, Mailbox, night_settings
 from service.demo.world import Bought, Desk, Item, Shop, bearer, make_platform
 from service.model import WireId, unwire
 from service.settings import Settings
 from service.store import embedded
 from service.store.pool import Pool, open_pool
+from service.vendors import SANDBOX, Vendors, open_vendors
 
 # All cases of a promise instead of a sample of them.
 FULL: Final = os.environ.get("MAKEGOOD_FULL") == "1"

@@ -18,7 +18,7 @@ from integrations.sandbox_mail import SandboxMailer
 from integrations.sandbox_memory import MemorySandboxRail
 from service.api import auth, contract
 from service.api.platform_examples import INCIDENT, ORDER, SHOW
-from service.app import Vendors, contract_app, open_application
+from service.app import contract_app, open_application
 from service.keys import SCOPES, Keys, Role
 from service.model import WireId, new_id, unwire, wire
 from service.platform_checks import read_settings
@@ -28,6 +28,7 @@ from service.settings import load
 from service.store import embedded
 from service.store.keys import KeyStore, PlatformStore
 from service.store.pool import Pool
+from service.vendors import Vendors
 from tests.identity.world import SECRET, TESTING
 
 EVERYBODY: Final = frozenset({"platform", "agent", "machine", "customer"})

@@ -19,7 +19,6 @@ from service.ports import Movement, PaymentSeen, RefundRail, RefundRequest, Refu
 from service.settings import Settings, load
 from service.store.pool import open_pool
 from service.vendors import Vendors, open_vendors
-from service.vendors import Vendors, open_vendors
 from tests.bench.ground import RAIL
 
 

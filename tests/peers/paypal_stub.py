@@ -84,6 +84,9 @@ class PayPalStub(Stub):
             return self._token(asked)
         if asked.headers.get("authorization", "").removeprefix("Bearer ") not in self.tokens:
             return json(401, {"error": "invalid_token", "error_description": "Token signature verification failed"})
+        return self._answer_signed_in(asked)
+
+    def _answer_signed_in(self, asked: Asked) -> Reply:
         match asked.method, asked.path:
             case "POST", "/v1/payments/payouts":
                 return self._create(msgspec.json.decode(asked.body))

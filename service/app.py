@@ -14,7 +14,7 @@ import httpx
 import msgspec
 from litestar import Litestar
 
-from policies import GUARDS_FILE, Packs, bundled_folder, load_guards, load_packs
+from policies import GUARDS_FILE, RAILS_FILE, Packs, bundled_folder, load_guards, load_packs, load_rails
 from service.access import Access, KeyRing
 from service.api import brakes as brake_routes
 from service.api import cases as case_routes
@@ -29,12 +29,15 @@ from service.api.desk import DeskRoutes
 from service.api.frame import Parts, build_app
 from service.api.platform import PlatformFeed
 from service.api.requests import ClientAddress
+from service.api.webhooks import WebhookRoutes
 from service.api.wellknown import WellKnown
 from service.brakes import Brakes
 from service.cases import Cases
+from service.choices import Choices, FollowUps
 from service.code_letters import CodeLetters
 from service.crew import Crew
 from service.identity import Identity
+from service.inbox import Inbox
 from service.jobs import Jobs
 from service.keys import Keys, SigningKeys
 from service.letters.render import Letters
@@ -48,6 +51,7 @@ from service.ports import RefundRail
 from service.post import Post
 from service.proofs import Verifier
 from service.queue import Queue
+from service.rails import Gate
 from service.resolution import Resolution
 from service.sealing import Vault
 from service.settings import Settings
@@ -59,9 +63,11 @@ from service.store.desk import DeskStore
 from service.store.flow import FlowStore
 from service.store.hints import Hints
 from service.store.identity import IdentityStore
+from service.store.inbox import InboxStore
 from service.store.keys import KeyStore, PlatformStore, SigningKeyStore
 from service.store.orders import OrderStore
 from service.store.pool import Pool, open_pool
+from service.store.rails import RailStore
 from service.store.readiness import DatabaseReadiness
 from service.store.shows import ShowStore
 from service.tokens import Sealer, Unsealable
@@ -82,6 +88,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
     hints: Hints
     crew: Crew
     watch: Watch
+    gate: Gate
     operations: Operations
     resolution: Resolution
 
@@ -90,6 +97,7 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
         async with asyncio.TaskGroup() as group:
             group.create_task(self.loop.run(stop))
             group.create_task(self.jobs.run(stop))
+            group.create_task(self.gate.run(stop))
             group.create_task(self.hints.listen(self.watch.changed, stop))
 
     async def finish(self) -> None:
@@ -99,16 +107,17 @@ class Application(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rules_of(settings: Settings, kinds: Mapping[str, str], rails: Mapping[str, RefundRail]) -> Rules:
-    """The packs and guards of this installation. Raises PackError, GuardsError."""
+    """The packs and guards of this installation. Raises PackError, GuardsError, RailsError."""
     folder = settings.policies or bundled_folder()
     packs: Packs = load_packs(folder, settings.languages)
-    guards = folder / GUARDS_FILE
-    text = (guards if guards.exists() else bundled_folder() / GUARDS_FILE).read_text(encoding="utf-8")
+
+    def text(name: str) -> str:
+        return (folder / name if (folder / name).exists() else bundled_folder() / name).read_text(encoding="utf-8")
 
     def step(rail: str, currency: str) -> int:
         return rails[rail].step(currency) if rail in rails else 1
 
-    return Rules(packs=packs, guards=load_guards(text), rails=kinds, step=step)
+    return Rules(packs=packs, guards=load_guards(text(GUARDS_FILE)), backups=load_rails(text(RAILS_FILE)), rails=kinds, step=step)
 
 
 @asynccontextmanager
@@ -148,9 +157,26 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
         post = Post(pool, platforms=platforms, letters=letters, access=access, public_url=settings.public_url)
         brakes = Brakes(BrakeStore(pool), rails=vendors.rails)
         codes = CodeLetters(store=IdentityStore(pool), platforms=platforms, vault=vault, letters=letters, mailer=vendors.mailer)
-        jobs = Jobs(pool, dsn, post=post, mailer=vendors.mailer, codes=codes, identity=identity)
-        operations = Operations(flow, rails=vendors.rails, mailer=vendors.mailer, issuers=vendors.issuers, letters=post, brakes=brakes)
-        resolution = Resolution(pool, flow, rules, operations)
+        inbox = Inbox(
+            InboxStore(pool),
+            notifications=vendors.notifications,
+            kinds=vendors.kinds,
+            crew=crew,
+            clock=lambda: datetime.now(UTC),
+        )
+        jobs = Jobs(pool, dsn, post=post, mailer=vendors.mailer, codes=codes, identity=identity, inbox=inbox)
+        gate = Gate(RailStore(pool), paces=vendors.paces)
+        operations = Operations(
+            flow,
+            rails=vendors.rails,
+            mailer=vendors.mailer,
+            issuers=vendors.issuers,
+            letters=post,
+            brakes=brakes,
+            gate=gate,
+            policy=FollowUps(rules.backups, rails=vendors.rails, kinds=vendors.kinds),
+        )
+        resolution = Resolution(pool, flow, rules, operations, Choices(flow, rules))
         domain: Mapping[str, object] = {
             "cases": Cases(pool, flow, resolution, access, identity=identity, crew=crew, watch=watch),
             "queue": Queue(pool, DeskStore(pool), rules, operations, resolution, crew=crew, watch=watch),
@@ -161,15 +187,17 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
             "signing_keys": signing,
             "access": access,
             "brakes": brakes,
+            "inbox": inbox,
         }
         yield Application(
             http=_http(pool, domain, identity, settings.proxies),
             pool=pool,
-            loop=Loop(flow, resolution, operations, jobs, crew=crew, watch=watch),
+            loop=Loop(flow, resolution, operations, jobs, inbox=inbox, crew=crew, watch=watch),
             jobs=jobs,
             hints=hints,
             crew=crew,
             watch=watch,
+            gate=gate,
             operations=operations,
             resolution=resolution,
         )
@@ -187,8 +215,8 @@ async def _check_platforms(store: PlatformStore, kinds: Mapping[str, str]) -> No
 
 
 VERSION: Final = metadata.version("makegood")
-DOMAIN: Final = ("cases", "queue", "orders", "shows", "identity", "platforms", "signing_keys", "access", "brakes")
-ROUTES: Final = (CustomerIdentity, CaseRoutes, DeskRoutes, PlatformFeed, AccessRoutes, BrakeRoutes, WellKnown)
+DOMAIN: Final = ("cases", "queue", "orders", "shows", "identity", "platforms", "signing_keys", "access", "brakes", "inbox")
+ROUTES: Final = (CustomerIdentity, CaseRoutes, DeskRoutes, PlatformFeed, AccessRoutes, BrakeRoutes, WebhookRoutes, WellKnown)
 FAILURES: Final = {
     **case_routes.FAILURES,
     **customer_identity.FAILURES,

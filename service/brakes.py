@@ -80,6 +80,11 @@ class Brakes:
         alert = await self._store.stop_rail(platform, rail, reason[:_REASON_LENGTH_MAX], new_id())
         log.error("rail_stopped", rail=rail, reason=reason[:_REASON_LENGTH_MAX], case_id=alert.hex)
 
+    async def alert(self, platform: UUID, kind: str, rail: str) -> None:
+        """One case for the operations' people, while none is open for the same."""
+        case = await self._store.alert(platform, kind, rail)
+        log.error("alert_raised", kind=kind, rail=rail, case_id=case.hex)
+
     async def _kept_ref(self, platform: UUID, scope: Scope, ref: str) -> str:
         if scope == "show":
             show = await self._store.show(platform, ref)

@@ -59,7 +59,7 @@ def action_document(rules: Rules, caller: Caller, view: View, action: AgentActio
         "payments": payment_order(view),
         "needed": _needed(rules, caller, view, action) if refunds else 1,
         "caps": caps_of(rules, view),
-        "ids": [new_id() for _ in range(2 * len(payment_order(view)) + 4)],
+        "ids": [new_id() for _ in payment_order(view)],
         "lease_seconds": LEASE_SECONDS,
     }
 

@@ -27,16 +27,30 @@ class TellsWaiting(Protocol):
         """Sends off what customers who are not watching have to be told; how many."""
 
 
+class AppliesNews(Protocol):
+    def wake(self) -> None:
+        """Starts applying what processors told us, where some is due; returns at once."""
+
+
 class Loop:
     """One a process."""
 
     def __init__(
-        self, store: FlowStore, resolution: Resolution, operations: Operations, teller: TellsWaiting, *, crew: Crew, watch: Watch
+        self,
+        store: FlowStore,
+        resolution: Resolution,
+        operations: Operations,
+        teller: TellsWaiting,
+        *,
+        inbox: AppliesNews,
+        crew: Crew,
+        watch: Watch,
     ) -> None:
         self._store = store
         self._resolution = resolution
         self._operations = operations
         self._teller = teller
+        self._inbox = inbox
         self._crew = crew
         self._watch = watch
 
@@ -64,6 +78,7 @@ class Loop:
         cases = await self._store.claim_cases(most - len(operations), LEASE_SECONDS) if most > len(operations) else ()
         tasks = [self._crew.start(self._advance(one)) for one in operations if self._crew.reserve()]
         tasks += [self._crew.start(self._resolve(one)) for one in cases if self._crew.reserve()]
+        self._inbox.wake()
         told = await self._teller.tell_waiting(CLAIM_MOST)
         if tasks:
             # One slow call holds up nobody else: the next round fills the places that are free by then.
@@ -71,7 +86,7 @@ class Loop:
         return len(operations) + len(cases) >= most or told >= CLAIM_MOST
 
     async def _advance(self, one: ClaimedOperation) -> None:
-        await self._operations.advance(one.platform, one.id, one.epoch, rail=one.rail, state=one.state)
+        await self._operations.advance(one.platform, one.id, one.epoch, rail=one.rail, state=one.state, priority=one.priority)
         await self._watch.tell(one.case)
 
     async def _resolve(self, one: ClaimedCase) -> None:

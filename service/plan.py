@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from policies import Guards, Packs, PlannedAction, Verdict, limit
+from policies import Guards, Packs, PlannedAction, Rails, Verdict, limit
 from service.facts import Asked, Kind, Subject, relevant_passes, subjects
 from service.model import Mode, new_id
 from service.view import PassView, PaymentView, View
@@ -44,6 +44,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     packs: Packs
     guards: Guards
+    backups: Rails
     rails: Mapping[str, str]
     """name of a rail -> its kind (`stripe`, `sandbox`)"""
     step: Callable[[str, str], int] = lambda _rail, _currency: 1

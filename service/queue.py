@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -144,9 +145,11 @@ class Queue:
         """One person's no: it ends, and gives back what it had reserved. False: it was not held."""
         return await self._store.refuse(caller, operation, reason)
 
-    async def settle(self, caller: Caller, operation: UUID, reference: str) -> str:
-        """A refund that people sent outside every rail, with its reference: `settled`, `not_held` or `needs_approval`."""
-        return await self._store.settle(caller, operation, new_id(), reference)
+    async def settle(self, caller: Caller, operation: UUID, reference: str, sent_on: date | None) -> str:
+        """A refund that people sent outside every rail, with its reference and day: `settled`, `not_held`, `needs_approval` or
+        `under_way`.
+        """
+        return await self._store.settle(caller, operation, reference, sent_on)
 
     async def judge(self, caller: Caller, operation: UUID, *, moved: bool, reference: str | None) -> str:
         """What a lead found out about an operation nobody could be sure of: `settled`, `not_in_review` or `reference_needed`."""

@@ -16,6 +16,7 @@ import msgspec
 from service import identity_of_case as who
 from service import plan as planning
 from service.callers import Caller
+from service.choices import Choices
 from service.facts import Asked
 from service.model import Channel, IdentityLevel, Problem, new_id
 from service.operations import LEASE_SECONDS, Operations
@@ -26,6 +27,8 @@ from service.store.pool import Pool
 from service.store.view import orders_open_to
 from service.view import View
 
+# What a case waits for while its customer is asked where the money should go.
+ASKS_WHERE: Final = "answer:destination"
 # Every time the facts move under a decision somebody else got on: after this many, people decide.
 _DECISIONS_MAX: Final = 3
 
@@ -59,8 +62,9 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
 class Resolution:
     """Resolves cases by the rules it was given. One instance a process."""
 
-    def __init__(self, pool: Pool, store: FlowStore, rules: Rules, operations: Operations) -> None:
+    def __init__(self, pool: Pool, store: FlowStore, rules: Rules, operations: Operations, choices: Choices) -> None:
         self._pool = pool
+        self._choices = choices
         self._store = store
         self._rules = rules
         self._operations = operations
@@ -97,8 +101,18 @@ class Resolution:
     async def resolve(self, platform: UUID, case: UUID, epoch: int) -> None:
         """Decides a leased case again from where it stands, and carries out what follows."""
         row = await self._store.case(platform, case)
-        if row is not None:
+        if row is None:
+            return
+        if row.choosing:
+            await self._ask_where(platform, row, epoch)
+        else:
             await self._resolve(platform, row, epoch, order_ref=row.claimed_order)
+
+    async def _ask_where(self, platform: UUID, row: CaseRow, epoch: int) -> None:
+        """A refund of the case cannot go back where it came from: nothing is decided anew, the customer says where it should go."""
+        view = await view_store.read(self._pool, platform, order=row.order, show=row.show)
+        waited_out = row.wait_for == ASKS_WHERE and row.wait_until is not None and row.wait_until <= view.now
+        await self._choices.ask(platform, row.id, epoch, view.platform, waited_out=waited_out)
 
     async def identify(self, caller: Caller, case: UUID, order_ref: str | None) -> bool:
         """A customer who has proved who they are takes up the case they opened before. False: the proof does not open the order.
@@ -200,7 +214,7 @@ class Resolution:
             "caps": plan.caps,
             "limits": plan.limits,
             "priority": 0 if row is None else 1,
-            "ids": [new_id() for _ in range(2 * (len(plan.payments) + len(plan.passes)) + 2)] if plan.outcome == "approve" else [],
+            "ids": [new_id() for _ in plan.payments] if plan.outcome == "approve" else [],
             "entries": [_entry(plan)],
             "next": plan.next,
             "next_if_paid": {"state": "resolved", "outcome": "already_done"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
@@ -89,6 +89,8 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class Settlement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reference: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[\x20-\x7e]+$(?!\n)")]
     """of the transfer, as your bank shows it"""
+    sent_on: date | None = None
+    """the day of the transfer, as your bank shows it"""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -283,7 +285,9 @@ class DeskRoutes(Controller):
         self, operation_id: FromPath[str], data: JSONBody[Settlement], caller: NamedDependency[Caller], queue: NamedDependency[Queue]
     ) -> None:
         """Records a refund that people sent outside every rail (a bank transfer, cash), with its reference."""
-        status = await queue.settle(caller, await _operation(queue, caller, operation_id), data.reference)
+        status = await queue.settle(caller, await _operation(queue, caller, operation_id), data.reference, data.sent_on)
+        if status == "under_way":
+            raise problems.conflict("under_way", "The first rail may still pay this", "Wait until it has answered, or judge it.")
         if status == "needs_approval":
             raise problems.conflict("needs_approval", "Somebody has to agree first", "Approve the operation, then settle it.")
         if status != "settled":

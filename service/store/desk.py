@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
@@ -142,14 +143,9 @@ class DeskStore:
         )
         return done
 
-    async def settle(self, caller: Caller, operation: UUID, attempt: UUID, reference: str) -> str:
+    async def settle(self, caller: Caller, operation: UUID, reference: str, sent_on: date | None) -> str:
         answer: Mapping[str, Any] = await self._pool.fetchval(
-            "SELECT operation_settle($1, $2, $3, $4, $5)  -- $1 is platform_id",
-            caller.platform_id,
-            operation,
-            attempt,
-            caller.name,
-            reference,
+            "SELECT operation_settle($1, $2, $3, $4, $5)  -- $1 is platform_id", caller.platform_id, operation, caller.name, reference, sent_on
         )
         return str(answer["status"])
 

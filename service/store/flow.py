@@ -28,6 +28,26 @@ class ClaimedOperation(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     rail: str | None
     case: UUID
+    priority: int
+    """0 interactive, 1 background, 2 bulk"""
+
+
+class Choosing(msgspec.Struct, frozen=True, kw_only=True):
+    """A refund that may go another way."""
+
+    operation: UUID
+    reason: str
+    """what the first rail proved, or `unreachable`"""
+    amount: int
+    currency: str
+
+
+class AttemptToRead(msgspec.Struct, frozen=True, kw_only=True):
+    platform: UUID
+    id: UUID
+    rail: str
+    state: str
+    request: Mapping[str, Any]
 
 
 class ClaimedCase(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +78,8 @@ class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
     passes: tuple[UUID, ...]
     failed: bool
     """an operation of the newest decision ended REFUSED or FAILED"""
+    choosing: bool
+    """a refund of it waits to be sent another way"""
 
 
 class FlowStore:
@@ -117,7 +139,9 @@ class FlowStore:
                 c.wait_for, c.wait_ref, c.wait_until, c.created_at, c.locale, c.decision_id,
                 ARRAY(SELECT pass_id FROM case_subject s WHERE s.platform_id = $1 AND s.case_id = c.id AND pass_id IS NOT NULL) AS passes,
                 EXISTS (SELECT FROM operation o WHERE o.platform_id = $1 AND o.case_id = c.id AND o.decision_id = c.decision_id
-                    AND o.state IN ('REFUSED', 'FAILED')) AS failed
+                    AND o.state IN ('REFUSED', 'FAILED')) AS failed,
+                EXISTS (SELECT FROM operation o WHERE o.platform_id = $1 AND o.case_id = c.id
+                    AND (o.state = 'CHOICE_NEEDED' OR (o.state = 'SENT' AND o.choice_offered_at IS NOT NULL))) AS choosing
             FROM cases c WHERE c.platform_id = $1 AND c.id = $2
             """,
             platform,
@@ -144,6 +168,7 @@ class FlowStore:
             decision=row["decision_id"],
             passes=tuple(row["passes"]),
             failed=row["failed"],
+            choosing=row["choosing"],
         )
 
     # ------------------------------------------------------------------------------------------- operations
@@ -155,7 +180,7 @@ class FlowStore:
     async def claim_operations(self, most: int, seconds: float) -> Sequence[ClaimedOperation]:
         """Operations that are due, of all platforms, each under a new lease."""
         rows = await self._pool.fetch(
-            "SELECT platform_id, id, epoch, action, state, rail, case_id FROM operations_claim($1, $2)", most, seconds
+            "SELECT platform_id, id, epoch, action, state, rail, case_id, priority FROM operations_claim($1, $2)", most, seconds
         )
         return [
             ClaimedOperation(
@@ -166,22 +191,112 @@ class FlowStore:
                 state=row["state"],
                 rail=row["rail"],
                 case=row["case_id"],
+                priority=row["priority"],
             )
             for row in rows
         ]
 
     async def begin(
-        self, platform: UUID, operation: UUID, epoch: int, attempt: UUID, *, lease_seconds: float, key_seconds: float
+        self, platform: UUID, operation: UUID, epoch: int, *, lease_seconds: float, key_seconds: Mapping[str, float]
     ) -> Mapping[str, Any]:
         found: Mapping[str, Any] = await self._call(
-            "SELECT operation_begin($1, $2, $3, $4, $5, $6)  -- $1 is platform_id",
+            "SELECT operation_begin($1, $2, $3, $4, $5::jsonb)  -- $1 is platform_id",
             platform,
             operation,
             epoch,
-            attempt,
             lease_seconds,
             key_seconds,
         )
+        return found
+
+    async def waits(self, platform: UUID, operation: UUID, epoch: int, attempt: UUID, try_: int, *, seconds: float) -> None:
+        """A sending that has to wait for its turn was no try."""
+        await self._call(
+            "SELECT operation_waits($1, $2, $3, $4, $5, $6)  -- $1 is platform_id", platform, operation, epoch, attempt, try_, seconds
+        )
+
+    async def destination(self, platform: UUID, person: UUID) -> str | None:
+        """The address that a customer chose; None: it was erased."""
+        found: str | None = await self._pool.fetchval("SELECT email FROM person WHERE platform_id = $1 AND id = $2", platform, person)
+        return found
+
+    async def payment_was_read(self, platform: UUID, operation: UUID, *, refunded_minor: int, disputed: bool) -> bool:
+        """Keeps what the processor said of the operation's payment; whether nothing there is anybody else's."""
+        clean: bool | None = await self._call(
+            "SELECT payment_was_read($1, (SELECT payment_id FROM operation WHERE platform_id = $1 AND id = $2), $3, $4)",
+            platform,
+            operation,
+            refunded_minor,
+            disputed,
+        )
+        return bool(clean)
+
+    async def proved(self, platform: UUID, operation: UUID, epoch: int) -> None:
+        """The dead first attempt was read again, and is as dead as we believed."""
+        await self._call("SELECT operation_proved($1, $2, $3)  -- $1 is platform_id", platform, operation, epoch)
+
+    async def calls_people(self, platform: UUID, operation: UUID, attempt: UUID, kind: str) -> None:
+        """Calls people to an operation that is still followed up, once an attempt."""
+        await self._call("SELECT operation_calls_people($1, $2, $3, $4)  -- $1 is platform_id", platform, operation, attempt, kind)
+
+    async def attempts_to_read(self, most: int) -> Sequence[AttemptToRead]:
+        """Attempts whose slow look is due, of all platforms; each is due again later."""
+        rows = await self._pool.fetch("SELECT platform_id, id, rail, state, request FROM attempts_to_read($1)", most)
+        return [
+            AttemptToRead(platform=row["platform_id"], id=row["id"], rail=row["rail"], state=row["state"], request=row["request"])
+            for row in rows
+        ]
+
+    async def attempt_was_read(self, platform: UUID, attempt: UUID) -> None:
+        await self._call("SELECT attempt_was_read($1, $2)  -- $1 is platform_id", platform, attempt)
+
+    async def refund_news(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A refund as its processor tells it: {status: applied|known|elsewhere|mismatch|unknown_payment, platform, case}."""
+        found: Mapping[str, Any] = await self._call(
+            "SELECT refund_news($1::jsonb)  -- every platform: a rail is the installation's", document
+        )
+        return found
+
+    async def now(self) -> datetime:
+        """The installation's one clock."""
+        found: datetime = await self._pool.fetchval("SELECT app_now()")
+        return found
+
+    # ---------------------------------------------------------------------------------------------- choices
+
+    async def choosing(self, platform: UUID, case: UUID) -> Sequence[Choosing]:
+        """The refunds of a case that may go another way, with the reason."""
+        rows = await self._pool.fetch(
+            """
+            SELECT o.id, o.amount, o.currency, CASE WHEN o.state = 'SENT' THEN 'unreachable' ELSE coalesce((
+                SELECT a.failure FROM attempt a WHERE a.platform_id = $1 AND a.operation_id = o.id AND a.failure IS NOT NULL
+                ORDER BY a.seq DESC LIMIT 1), 'unknown') END AS reason
+            FROM operation o WHERE o.platform_id = $1 AND o.case_id = $2
+              AND (o.state = 'CHOICE_NEEDED' OR (o.state = 'SENT' AND o.choice_offered_at IS NOT NULL)) ORDER BY o.id
+            """,
+            platform,
+            case,
+        )
+        return [Choosing(operation=row["id"], reason=row["reason"], amount=row["amount"], currency=row["currency"]) for row in rows]
+
+    async def ask_destination(self, platform: UUID, case: UUID, epoch: int, offers: Sequence[str], wait_seconds: float) -> bool:
+        """Asks the customer of a leased case. False: nothing to ask any more."""
+        asked: bool = await self._call(
+            "SELECT case_ask_destination($1, $2, $3, $4::jsonb, $5)  -- $1 is platform_id",
+            platform,
+            case,
+            epoch,
+            list(offers),
+            wait_seconds,
+        )
+        return asked
+
+    async def choice_to_people(self, platform: UUID, case: UUID, epoch: int) -> None:
+        await self._call("SELECT case_choice_to_people($1, $2, $3)  -- $1 is platform_id", platform, case, epoch)
+
+    async def choose(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The way that was chosen: {status: chosen|held|not_offered|disputed|under_way, case}."""
+        found: Mapping[str, Any] = await self._call("SELECT operation_choose($1::jsonb)  -- platform_id is in the document", document)
         return found
 
     async def record(self, document: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
+from hashlib import md5, sha256
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -17,11 +17,14 @@ from integrations.sandbox_mail import SandboxMailer
 from integrations.sandbox_memory import MemorySandboxRail
 from service.app import rules_of
 from service.callers import Caller
+from service.choices import Choices, FollowUps
 from service.model import Channel, IdentityLevel, Problem, new_id
 from service.operations import Operations
 from service.ports import Mail
+from service.rails import Gate
 from service.resolution import Contact, Resolution
 from service.store.flow import FlowStore
+from service.store.rails import RailStore
 from tests.bench import cpu
 from tests.bench.ground import RAIL, Ground
 
@@ -61,6 +64,9 @@ class _Nothing:
     async def stop_rail(self, platform: UUID, rail: str, reason: str) -> None:
         """Nothing is sent here."""
 
+    async def alert(self, platform: UUID, kind: str, rail: str) -> None:
+        """Nor can anything be wrong."""
+
 
 async def documents(at: Ground, numbers: Sequence[int]) -> None:
     """Writes the documents of one refund each into the table; what an outcome will say is known beforehand."""
@@ -77,8 +83,10 @@ async def documents(at: Ground, numbers: Sequence[int]) -> None:
             issuers={},
             letters=_Nothing(),
             brakes=_Nothing(),
+            gate=Gate(RailStore(at.pool), paces={}),
+            policy=FollowUps(rules.backups, rails={}, kinds={}),
         )
-        resolution = Resolution(at.pool, store, rules, operations)
+        resolution = Resolution(at.pool, store, rules, operations, Choices(store, rules))
         for number in share:
             await resolution.open_case(_caller(at, number), _contact(number), begin=True)
             assert store.documents is not None
@@ -118,12 +126,13 @@ def _contact(number: int) -> Contact:
 
 
 def _outcome(decision: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the application stores when the rail has answered. Ids go to operations from the front, to attempts from the back."""
+    """What the application stores when the rail has answered. The attempt's id follows from its operation's (`attempt_id`)."""
+    attempt = UUID(md5(f"{decision['ids'][0]}:1".encode(), usedforsecurity=False).hexdigest())
     return {
         "platform": decision["platform"],
         "operation": decision["ids"][0],
         "epoch": 1,
-        "attempt": decision["ids"][-1],
+        "attempt": attempt,
         "try": 1,
         "resend": new_id(),
         "result": "ANSWERED",

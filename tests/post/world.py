@@ -12,13 +12,16 @@ import msgspec
 from integrations.sandbox_issuer import SandboxIssuer
 from integrations.sandbox_mail import SandboxMailer
 from integrations.sandbox_memory import MemorySandboxRail
-from policies import GUARDS_FILE, bundled_folder, load_guards, load_packs
+from policies import GUARDS_FILE, RAILS_FILE, bundled_folder, load_guards, load_packs, load_rails
 from service.access import Access, KeyRing
 from service.brakes import Brakes
 from service.callers import Caller
+from service.choices import Choices, FollowUps
 from service.code_letters import CodeLetters
+from service.crew import Crew
 from service.feed import IncidentFeed, OrderFeed, ShowFeed
 from service.identity import Identity
+from service.inbox import Inbox
 from service.jobs import Jobs
 from service.keys import SigningKeys
 from service.letters.render import Letters
@@ -30,15 +33,18 @@ from service.platforms import Platforms
 from service.ports import Mail, Mailer, RefundRail, Unavailable
 from service.post import Post
 from service.proofs import Verifier
+from service.rails import Gate
 from service.resolution import Contact, Resolution
 from service.sealing import Vault
 from service.shows import Shows
 from service.store.brakes import BrakeStore
 from service.store.flow import FlowStore
 from service.store.identity import IdentityStore
+from service.store.inbox import InboxStore
 from service.store.keys import Change, PlatformStore, SigningKeyStore
 from service.store.orders import OrderStore
 from service.store.pool import Pool
+from service.store.rails import RailStore
 from service.store.shows import ShowStore
 from service.tokens import Sealer
 
@@ -65,7 +71,8 @@ class Office:
         access = Access(pool, KeyRing(self.signing), PUBLIC_URL)
         self.post = Post(pool, platforms=platforms, letters=letters, access=access, public_url=PUBLIC_URL)
         codes = CodeLetters(store=store, platforms=platforms, vault=vault, letters=letters, mailer=mailer)
-        self.jobs = Jobs(pool, dsn, post=self.post, mailer=mailer, codes=codes, identity=identity)
+        inbox = Inbox(InboxStore(pool), notifications={}, kinds={}, crew=Crew(), clock=lambda: datetime.now(UTC))
+        self.jobs = Jobs(pool, dsn, post=self.post, mailer=mailer, codes=codes, identity=identity, inbox=inbox)
 
 
 class World:
@@ -85,6 +92,9 @@ class World:
         self.resolution, self.operations = self.flows(self.rail)
 
     def flows(self, rail: RefundRail) -> tuple[Resolution, Operations]:
+        guards = load_guards((bundled_folder() / GUARDS_FILE).read_text(encoding="utf-8"))
+        backups = load_rails((bundled_folder() / RAILS_FILE).read_text(encoding="utf-8"))
+        rules = Rules(packs=load_packs(bundled_folder(), ("en", "de")), guards=guards, backups=backups, rails={"sandbox": "sandbox"})
         operations = Operations(
             self.flow,
             rails={"sandbox": rail},
@@ -92,10 +102,10 @@ class World:
             issuers={"sandbox": SandboxIssuer()},
             letters=self.post,
             brakes=self.brakes,
+            gate=Gate(RailStore(self.pool), paces={}),
+            policy=FollowUps(rules.backups, rails={"sandbox": rail}, kinds=rules.rails),
         )
-        guards = load_guards((bundled_folder() / GUARDS_FILE).read_text(encoding="utf-8"))
-        rules = Rules(packs=load_packs(bundled_folder(), ("en", "de")), guards=guards, rails={"sandbox": "sandbox"})
-        return Resolution(self.pool, self.flow, rules, operations), operations
+        return Resolution(self.pool, self.flow, rules, operations, Choices(self.flow, rules)), operations
 
     @classmethod
     async def opens(cls, pool: Pool, dsn: str, **settings: Any) -> World:

@@ -69,10 +69,12 @@ BEGIN
     -- An order split over several cases is no smaller: what people agreed to is theirs, everything else counts together.
     SELECT sum(amount) INTO v_unseen FROM operation WHERE platform_id = p_platform AND order_id = p_order AND action = 'refund'
         AND state NOT IN ('REFUSED', 'FAILED') AND (decision_id = p_decision OR approvals_needed = 0);
-    FOR p IN SELECT id, rail, amount, currency FROM operation WHERE platform_id = p_platform AND decision_id = p_decision AND case_id = p_case
-             AND action = 'refund' ORDER BY id
+    FOR p IN SELECT id, rail, amount, currency, payment_id FROM operation WHERE platform_id = p_platform AND decision_id = p_decision
+             AND case_id = p_case AND action = 'refund' ORDER BY id
     LOOP
         v_holds := p_hold;
+        INSERT INTO book (platform_id, at, debit, credit, amount, currency, payment_id, operation_id)
+        VALUES (p_platform, p_now, 'sales', 'owed_to_customer', p.amount, p.currency, p.payment_id, p.id);
         IF v_unseen > (p_limits->>'auto')::bigint AND NOT 'amount' = ANY (v_holds) THEN v_holds := v_holds || 'amount'::text; END IF;
         IF p.rail IS NULL THEN v_holds := v_holds || 'outside'::text; END IF;
         IF cardinality(v_holds) = 0 THEN
@@ -97,6 +99,7 @@ CREATE OR REPLACE FUNCTION refund_gives_back(p_platform uuid, o operation, p_now
 LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE payment SET reserved = reserved - o.amount WHERE platform_id = p_platform AND id = o.payment_id;
+    PERFORM book_move(o, NULL, 'owed_to_customer', 'sales', p_now);
     PERFORM payment_recount(p_platform, o.payment_id);
     UPDATE line SET awarded = line.awarded - part.amount FROM operation_part part
     WHERE part.platform_id = p_platform AND part.operation_id = o.id AND line.platform_id = p_platform AND line.id = part.line_id;
@@ -136,8 +139,28 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE OR REPLACE FUNCTION book_move(p_platform uuid, o operation, p_attempt uuid, p_debit text, p_credit text, p_now timestamptz) RETURNS void
+-- One movement of one refund. Accounts: sales, owed_to_customer, in_transit:<rail>, paid_out:<rail>, paid_elsewhere.
+CREATE OR REPLACE FUNCTION book_move(o operation, p_attempt uuid, p_debit text, p_credit text, p_now timestamptz) RETURNS void
 LANGUAGE sql AS $$
     INSERT INTO book (platform_id, at, debit, credit, amount, currency, payment_id, operation_id, attempt_id)
-    VALUES (p_platform, p_now, p_debit, p_credit, o.amount, o.currency, o.payment_id, o.id, p_attempt)
+    VALUES (o.platform_id, p_now, p_debit, p_credit, o.amount, o.currency, o.payment_id, o.id, p_attempt)
 $$;
+
+-- What an attempt's outcome moves. `o` is the operation as it was, p_state what it becomes; p_accepted: the processor took it.
+CREATE OR REPLACE FUNCTION refund_becomes(o operation, a attempt, p_state text, p_accepted boolean, p_now timestamptz) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_accepted AND o.accepted_at IS NULL THEN PERFORM book_move(o, a.id, 'owed_to_customer', 'in_transit:' || a.rail, p_now); END IF;
+    IF p_state = 'DONE' AND o.state <> 'DONE' THEN
+        UPDATE payment SET reserved = reserved - o.amount, refunded = refunded + o.amount WHERE platform_id = o.platform_id AND id = o.payment_id;
+        PERFORM book_move(o, a.id, 'in_transit:' || a.rail, 'paid_out:' || a.rail, p_now);
+    ELSIF p_state <> 'DONE' AND o.state = 'DONE' THEN
+        UPDATE payment SET reserved = reserved + o.amount, refunded = refunded - o.amount WHERE platform_id = o.platform_id AND id = o.payment_id;
+        PERFORM book_move(o, a.id, 'paid_out:' || a.rail, 'in_transit:' || a.rail, p_now);
+    END IF;
+    IF NOT p_accepted AND o.accepted_at IS NOT NULL THEN
+        PERFORM book_move(o, a.id, 'in_transit:' || a.rail, 'owed_to_customer', p_now);
+    END IF;
+    IF p_state IN ('REFUSED', 'FAILED') THEN PERFORM refund_gives_back(o.platform_id, o, p_now); END IF;
+    IF p_accepted AND o.accepted_at IS NULL THEN PERFORM refund_ends_access(o.platform_id, o, p_now); END IF;
+END $$;

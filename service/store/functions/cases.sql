@@ -22,7 +22,7 @@ BEGIN
             THEN CASE WHEN cases.wait_for = p_next->>'wait_for' AND cases.wait_ref IS NOT DISTINCT FROM p_next->>'wait_ref' THEN coalesce(cases.wait_until, p_now + make_interval(secs => (p_next->>'wait_seconds')::float))
                  ELSE p_now + make_interval(secs => (p_next->>'wait_seconds')::float) END END,
         outcome = coalesce(p_next->>'outcome', outcome),
-        rest = CASE WHEN v_owner IN ('operation', 'queue') THEN p_next->'rest' END,
+        rest = CASE WHEN v_owner IN ('operation', 'queue') OR p_next->>'wait_for' = 'answer:destination' THEN p_next->'rest' END,
         ended_at = CASE WHEN v_state = 'open' THEN NULL ELSE p_now END,
         version = version + 1
     WHERE platform_id = p_platform AND id = p_case

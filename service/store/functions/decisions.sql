@@ -43,7 +43,6 @@ DECLARE
     v_seq bigint;
     v_problem text;
     o record;
-    n int := 0;
 BEGIN
     IF v_order IS NOT NULL THEN
         PERFORM 1 FROM orders WHERE platform_id = v_platform AND id = v_order FOR NO KEY UPDATE;
@@ -90,11 +89,9 @@ BEGIN
             WHEN 'DONE' THEN 'operation_done' ELSE 'operation_ready' END, 'source', 'operation', 'data', jsonb_strip_nulls(jsonb_build_object(
                 'operation', o.id, 'action', o.action, 'amount', o.amount, 'currency', o.currency, 'rail', o.rail, 'holds', to_jsonb(o.holds)))));
         CONTINUE WHEN o.state <> 'READY' OR o.rail = 'here' OR (doc->>'begin')::boolean IS NOT TRUE;
-        n := n + 1;
         UPDATE operation SET lease_epoch = 1 WHERE platform_id = v_platform AND id = o.id;
         v_begun := v_begun || jsonb_build_array(jsonb_build_object('id', o.id, 'epoch', 1, 'action', o.action) || operation_begin(
-            v_platform, o.id, 1, v_ids[cardinality(v_ids) - n + 1], (doc->>'lease_seconds')::float,
-            coalesce((doc->'key_seconds'->>o.rail)::float, (doc->'key_seconds'->>'*')::float)));
+            v_platform, o.id, 1, (doc->>'lease_seconds')::float, doc->'key_seconds'));
     END LOOP;
     UPDATE cases SET decision_id = v_decision, outcome = doc->'decision'->>'outcome', answers = coalesce(doc->'answers', answers),
         timeline_seq = timeline_seq + jsonb_array_length(v_entries), version = version + 1

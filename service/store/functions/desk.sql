@@ -68,7 +68,6 @@ DECLARE
     v_begun jsonb := '[]';
     v_made int;
     o record;
-    n int := 0;
 BEGIN
     PERFORM 1 FROM orders WHERE platform_id = v_platform AND id = v_order FOR NO KEY UPDATE;
     PERFORM 1 FROM cases WHERE platform_id = v_platform AND id = v_case AND owner = 'agent' AND agent_id = (doc->>'agent')::uuid FOR NO KEY UPDATE;
@@ -92,11 +91,9 @@ BEGIN
             VALUES (v_platform, o.id, (doc->>'agent')::uuid, doc->>'reason', v_now);
         END IF;
         CONTINUE WHEN o.state <> 'READY' OR o.rail = 'here';
-        n := n + 1;
         UPDATE operation SET lease_epoch = 1 WHERE platform_id = v_platform AND id = o.id;
         v_begun := v_begun || jsonb_build_array(jsonb_build_object('id', o.id, 'epoch', 1) || operation_begin(
-            v_platform, o.id, 1, v_ids[cardinality(v_ids) - n + 1], (doc->>'lease_seconds')::float,
-            coalesce((doc->'key_seconds'->>o.rail)::float, (doc->'key_seconds'->>'*')::float)));
+            v_platform, o.id, 1, (doc->>'lease_seconds')::float, doc->'key_seconds'));
     END LOOP;
     RETURN jsonb_build_object('status', 'stored', 'operations', v_begun);
 END $$;
@@ -156,7 +153,10 @@ BEGIN
     PERFORM 1 FROM orders WHERE platform_id = p_platform AND id = o.order_id FOR NO KEY UPDATE;
     PERFORM 1 FROM cases WHERE platform_id = p_platform AND id = o.case_id FOR NO KEY UPDATE;
     PERFORM 1 FROM payment WHERE platform_id = p_platform AND id = o.payment_id FOR NO KEY UPDATE;
-    UPDATE operation SET state = 'REFUSED', due_at = NULL, ended_at = v_now WHERE platform_id = p_platform AND id = p_operation AND state = 'HELD'
+    UPDATE operation SET state = 'REFUSED', due_at = NULL, ended_at = v_now, lease_epoch = lease_epoch + 1
+    WHERE platform_id = p_platform AND id = p_operation AND state IN ('HELD', 'CHOICE_NEEDED')
+      AND NOT EXISTS (SELECT FROM attempt a WHERE a.platform_id = p_platform AND a.operation_id = p_operation
+                      AND attempt_may_have_arrived(p_platform, a.id) AND a.state NOT IN ('REJECTED', 'FAILED', 'CANCELED', 'CLOSED_NOT_SENT'))
     RETURNING * INTO o;
     IF NOT FOUND THEN RETURN false; END IF;
     IF o.action = 'refund' THEN PERFORM refund_gives_back(p_platform, o, v_now); END IF;
@@ -166,34 +166,8 @@ BEGIN
     RETURN true;
 END $$;
 
--- A refund that people sent outside every rail, with its reference. {status: settled|not_held|needs_approval}.
-CREATE OR REPLACE FUNCTION operation_settle(p_platform uuid, p_operation uuid, p_attempt uuid, p_actor text, p_reference text) RETURNS jsonb
-LANGUAGE plpgsql AS $$
-DECLARE
-    v_now timestamptz := app_now();
-    o operation;
-BEGIN
-    SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation;
-    PERFORM 1 FROM orders WHERE platform_id = p_platform AND id = o.order_id FOR NO KEY UPDATE;
-    PERFORM 1 FROM cases WHERE platform_id = p_platform AND id = o.case_id FOR NO KEY UPDATE;
-    SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation FOR NO KEY UPDATE;
-    IF o.state <> 'HELD' OR NOT 'outside' = ANY (o.holds) THEN RETURN '{"status": "not_held"}'; END IF;
-    IF (SELECT count(*) FROM approval WHERE platform_id = p_platform AND operation_id = p_operation) < o.approvals_needed THEN
-        RETURN '{"status": "needs_approval"}';
-    END IF;
-    UPDATE operation SET rail = 'manual', state = 'SENT', lease_epoch = lease_epoch + 1, due_at = v_now WHERE platform_id = p_platform AND id = p_operation;
-    INSERT INTO attempt (platform_id, id, operation_id, seq, rail, key, request, state, first_sent_at)
-    VALUES (p_platform, p_attempt, p_operation, 1, 'manual', 'manual-' || p_operation, jsonb_build_object('reference', p_reference, 'by', p_actor),
-            'PREPARED', v_now);
-    INSERT INTO try (platform_id, attempt_id, seq, lease_epoch, started_at) VALUES (p_platform, p_attempt, 1, o.lease_epoch + 1, v_now);
-    PERFORM operation_record(jsonb_build_object('platform', p_platform, 'operation', p_operation, 'epoch', o.lease_epoch + 1, 'attempt', p_attempt,
-        'try', 1, 'result', 'ANSWERED', 'attempt_state', 'SUCCEEDED', 'state', 'DONE', 'provider_ref', p_reference));
-    RETURN '{"status": "settled"}';
-END $$;
-
--- What a lead found out about an operation that nobody could be sure of. p_moved: it did happen, under this reference.
--- A replaced pass that did come about is named by its barcode. {status: settled|not_in_review|reference_needed}
-CREATE OR REPLACE FUNCTION operation_judge(p_platform uuid, p_operation uuid, p_actor text, p_moved boolean, p_reference text) RETURNS jsonb
+-- A refund that people sent outside every rail, with its reference and day. {status: settled|not_held|needs_approval|under_way}.
+CREATE OR REPLACE FUNCTION operation_settle(p_platform uuid, p_operation uuid, p_actor text, p_reference text, p_sent_on date) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
     v_now timestamptz := app_now();
@@ -203,15 +177,25 @@ BEGIN
     SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation;
     PERFORM 1 FROM orders WHERE platform_id = p_platform AND id = o.order_id FOR NO KEY UPDATE;
     PERFORM 1 FROM cases WHERE platform_id = p_platform AND id = o.case_id FOR NO KEY UPDATE;
-    IF p_moved AND p_reference IS NULL AND o.action IN ('refund', 'replace_pass') THEN RETURN '{"status": "reference_needed"}'; END IF;
-    UPDATE operation SET lease_epoch = lease_epoch + 1 WHERE platform_id = p_platform AND id = p_operation AND state = 'NEEDS_REVIEW' RETURNING * INTO o;
-    IF NOT FOUND THEN RETURN '{"status": "not_in_review"}'; END IF;
-    SELECT * INTO a FROM attempt WHERE platform_id = p_platform AND operation_id = p_operation ORDER BY seq DESC LIMIT 1;
-    PERFORM timeline_add(p_platform, o.case_id, jsonb_build_array(jsonb_build_object('kind', 'operation_judged', 'source', 'agent', 'actor', p_actor,
-        'data', jsonb_build_object('operation', o.id, 'moved', p_moved, 'reference', p_reference))), v_now);
-    PERFORM operation_record(jsonb_build_object('platform', p_platform, 'operation', p_operation, 'epoch', o.lease_epoch, 'attempt', a.id, 'try', 0,
-        'result', 'ANSWERED', 'attempt_state', CASE WHEN p_moved THEN 'SUCCEEDED' ELSE 'FAILED' END,
-        'state', CASE WHEN p_moved THEN 'DONE' ELSE 'FAILED' END, 'provider_ref', p_reference, 'barcode', p_reference,
-        'resend', gen_random_uuid()));
+    SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation FOR NO KEY UPDATE;
+    IF o.state <> 'HELD' OR NOT 'outside' = ANY (o.holds) THEN RETURN '{"status": "not_held"}'; END IF;
+    IF (SELECT count(*) FROM approval WHERE platform_id = p_platform AND operation_id = p_operation) < o.approvals_needed THEN
+        RETURN '{"status": "needs_approval"}';
+    END IF;
+    SELECT * INTO a FROM attempt WHERE platform_id = p_platform AND operation_id = p_operation ORDER BY seq DESC LIMIT 1 FOR NO KEY UPDATE;
+    IF a.state = 'PREPARED' AND NOT attempt_may_have_arrived(p_platform, a.id) THEN
+        UPDATE attempt SET state = 'CLOSED_NOT_SENT', read_again_at = v_now + interval '1 hour' WHERE platform_id = p_platform AND id = a.id;
+    ELSIF a.state NOT IN ('REJECTED', 'FAILED', 'CANCELED', 'CLOSED_NOT_SENT') THEN
+        RETURN '{"status": "under_way"}';
+    END IF;
+    UPDATE operation SET rail = 'manual', state = 'SENT', lease_epoch = lease_epoch + 1, due_at = v_now WHERE platform_id = p_platform AND id = p_operation;
+    a.seq := coalesce(a.seq, 0) + 1;
+    INSERT INTO attempt (platform_id, id, operation_id, seq, rail, key, request, state, first_sent_at)
+    VALUES (p_platform, attempt_id(p_operation, a.seq), p_operation, a.seq, 'manual', 'manual-' || p_operation || '-' || a.seq,
+            jsonb_strip_nulls(jsonb_build_object('reference', p_reference, 'by', p_actor, 'sent_on', p_sent_on)), 'PREPARED', v_now);
+    INSERT INTO try (platform_id, attempt_id, seq, lease_epoch, started_at) VALUES (p_platform, attempt_id(p_operation, a.seq), 1, o.lease_epoch + 1, v_now);
+    PERFORM operation_record(jsonb_build_object('platform', p_platform, 'operation', p_operation, 'epoch', o.lease_epoch + 1,
+        'attempt', attempt_id(p_operation, a.seq), 'try', 1, 'result', 'ANSWERED', 'attempt_state', 'SUCCEEDED', 'state', 'DONE',
+        'provider_ref', p_reference));
     RETURN '{"status": "settled"}';
 END $$;

@@ -5,7 +5,12 @@ $$ SELECT jsonb_build_object('kind', kind, 'at', happened_at, 'data', data) $$;
 
 -- refunded_elsewhere is the sum of what others refunded and is not known to have failed. One refund that is told twice (by the feed and by the
 -- processor) has one provider_ref and counts once; one that is ours counts here only when our own operation came to nothing.
-CREATE OR REPLACE FUNCTION payment_recount(p uuid, of_payment uuid) RETURNS bigint LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION payment_recount(p uuid, of_payment uuid) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    was payment;
+    became bigint;
+BEGIN
+    SELECT * INTO was FROM payment WHERE platform_id = p AND id = of_payment;
     UPDATE payment SET refunded_elsewhere = coalesce((
         SELECT sum(amount) FROM (
             SELECT max(r.amount) AS amount
@@ -14,8 +19,15 @@ CREATE OR REPLACE FUNCTION payment_recount(p uuid, of_payment uuid) RETURNS bigi
             WHERE r.platform_id = p AND r.payment_id = of_payment AND r.state <> 'failed' AND o.id IS NULL
             GROUP BY coalesce('provider:' || r.provider_ref, 'ref:' || r.ref)) counted), 0)
     WHERE platform_id = p AND id = of_payment
-    RETURNING refunded_elsewhere
-$$;
+    RETURNING refunded_elsewhere INTO became;
+    IF became <> was.refunded_elsewhere THEN
+        INSERT INTO book (platform_id, at, debit, credit, amount, currency, payment_id)
+        VALUES (p, app_now(), CASE WHEN became > was.refunded_elsewhere THEN 'sales' ELSE 'paid_elsewhere' END,
+                CASE WHEN became > was.refunded_elsewhere THEN 'paid_elsewhere' ELSE 'sales' END,
+                abs(became - was.refunded_elsewhere), was.currency, of_payment);
+    END IF;
+    RETURN became;
+END $$;
 
 -- Our operation that this refund is the echo of: by the processor's reference, else by amount and day (UTC) where none was given.
 CREATE OR REPLACE FUNCTION refund_is_ours(p uuid, of_payment uuid, item jsonb) RETURNS uuid LANGUAGE sql STABLE AS $$

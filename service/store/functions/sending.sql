@@ -7,32 +7,105 @@ LANGUAGE sql STABLE AS $$
         OR (scope = 'show' AND ref = p_show::text)))
 $$;
 
+-- The id of an operation's n-th attempt is always the same, and so is its key: a database that was put back to an earlier state sends the
+-- same request again, and the processor knows it.
+CREATE OR REPLACE FUNCTION attempt_id(p_operation uuid, p_seq int) RETURNS uuid
+LANGUAGE sql IMMUTABLE AS $$ SELECT md5(p_operation::text || ':' || p_seq)::uuid $$;
+
+-- Whether any try of an attempt may have arrived: one without a result runs, or ran until its process died.
+CREATE OR REPLACE FUNCTION attempt_may_have_arrived(p_platform uuid, p_attempt uuid) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM try WHERE platform_id = p_platform AND attempt_id = p_attempt AND result IS DISTINCT FROM 'NOT_SENT')
+$$;
+
+-- What an attempt asks of its rail, stored before it is sent and sent again byte for byte. A pay-out names its destination by id alone.
+CREATE OR REPLACE FUNCTION attempt_request(o operation, p_attempt uuid) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN o.action = 'refund' THEN jsonb_strip_nulls(jsonb_build_object(
+        'operation_id', o.id, 'attempt_id', p_attempt, 'destination_id', o.destination_id,
+        'payment_ref', coalesce((SELECT provider_ref FROM payment WHERE platform_id = o.platform_id AND id = o.payment_id), ''),
+        'amount', jsonb_build_object('minor', o.amount, 'currency', o.currency),
+        'reason', CASE WHEN o.reason IN ('duplicate_charge', 'no_pass') THEN 'duplicate' ELSE 'requested_by_customer' END))
+    ELSE jsonb_build_object('operation_id', o.id, 'attempt_id', p_attempt, 'pass_id', o.pass_id, 'action', o.action,
+        'issuer', (SELECT coalesce(settings->'issuer'->>'url', '') FROM platform WHERE id = o.platform_id),
+        'order_ref', (SELECT ref FROM orders WHERE platform_id = o.platform_id AND id = o.order_id),
+        'position_ref', (SELECT line.ref FROM line JOIN pass ON pass.platform_id = o.platform_id AND pass.line_id = line.id
+                         WHERE line.platform_id = o.platform_id AND pass.id = o.pass_id)) || o.result END
+$$;
+
+-- Whether another rail than the attempt's may take over now. Null: yes. Else what has to be read first, or `stay`: the first may have paid.
+-- (a) The first is dead: it was read again within the last minute. (b) It never got the request: the payment was read within the hour, and
+-- nobody else had touched it.
+CREATE OR REPLACE FUNCTION takeover_needs(o operation, a attempt, p_now timestamptz) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+    p payment;
+BEGIN
+    SELECT * INTO p FROM payment WHERE platform_id = o.platform_id AND id = o.payment_id;
+    IF p.dispute = 'open' THEN RETURN 'stay'; END IF;
+    IF a.state IN ('REJECTED', 'FAILED', 'CANCELED') THEN
+        RETURN CASE WHEN coalesce(o.proved_at > p_now - interval '1 minute', false) THEN NULL ELSE 'refund' END;
+    ELSIF a.state = 'CLOSED_NOT_SENT' THEN
+        RETURN NULL;
+    ELSIF a.state <> 'PREPARED' OR attempt_may_have_arrived(o.platform_id, a.id) THEN
+        RETURN 'stay';
+    END IF;
+    RETURN CASE WHEN coalesce(p.read_clean AND p.read_at > p_now - interval '1 hour', false) THEN NULL ELSE 'payment' END;
+END $$;
+
 -- Readies one sending of an operation under its lease: the attempt and the try are there before anything leaves.
--- Returns {status: send|paused|lost|follow_up|expired|not_now, attempt, try, key, request, rail, unknown_before}.
-CREATE OR REPLACE FUNCTION operation_begin(p_platform uuid, p_operation uuid, p_epoch bigint, p_attempt uuid, p_lease_seconds float,
-                                p_key_seconds float) RETURNS jsonb
+-- Returns {status: send|paused|lost|follow_up|expired|not_now|read_first, attempt, try, key, request, rail, unknown_before, ends_soon}.
+-- p_key_seconds: how long each rail's keys hold, by name, `*` for all others.
+CREATE OR REPLACE FUNCTION operation_begin(p_platform uuid, p_operation uuid, p_epoch bigint, p_lease_seconds float, p_key_seconds jsonb)
+RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
     v_now timestamptz := app_now();
     o operation;
-    a attempt;
+    a attempt;                           -- the newest
     v_try int;
     v_unknown boolean;                   -- some try of this key may have happened
     v_show uuid;
+    v_needs text;
 BEGIN
     SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation FOR NO KEY UPDATE;
     IF o.lease_epoch <> p_epoch THEN RETURN '{"status": "lost"}'; END IF;
     IF o.state NOT IN ('READY', 'SENT') THEN RETURN jsonb_build_object('status', 'not_now', 'state', o.state); END IF;
-    SELECT * INTO a FROM attempt WHERE platform_id = p_platform AND operation_id = p_operation
-        AND state NOT IN ('REJECTED', 'FAILED', 'CANCELED', 'CLOSED_NOT_SENT') FOR NO KEY UPDATE;
+    SELECT * INTO a FROM attempt WHERE platform_id = p_platform AND operation_id = p_operation ORDER BY seq DESC LIMIT 1 FOR NO KEY UPDATE;
     IF a.state IN ('ACCEPTED', 'SUCCEEDED', 'NEEDS_REVIEW') THEN
         RETURN jsonb_build_object('status', 'follow_up', 'attempt', a.id, 'attempt_state', a.state, 'request', a.request, 'rail', a.rail,
-                                  'key', a.key, 'try', 0, 'unknown_before', false);
+                                  'key', a.key, 'try', 0, 'unknown_before', false, 'accepted_at', o.accepted_at,
+                                  'people_told', a.people_told_at IS NOT NULL);
     END IF;
     -- A try without a result under an older lease may have happened.
     UPDATE try SET result = 'UNKNOWN', detail = 'lease ended without an answer', ended_at = v_now
     WHERE platform_id = p_platform AND attempt_id = a.id AND result IS NULL;
-    SELECT coalesce(max(seq), 0) + 1, coalesce(bool_or(result = 'UNKNOWN'), false) INTO v_try, v_unknown FROM try WHERE platform_id = p_platform AND attempt_id = a.id;
+    IF a.rail <> o.rail THEN
+        v_needs := takeover_needs(o, a, v_now);
+        IF v_needs = 'stay' AND a.state IN ('PREPARED', 'UNKNOWN') THEN
+            -- The first may have paid, or must not be given up: the choice is void, and the same key goes on.
+            UPDATE operation SET rail = a.rail, fell_over_from = NULL, choice_offered_at = NULL, destination_id = NULL
+            WHERE platform_id = p_platform AND id = p_operation RETURNING * INTO o;
+        ELSIF v_needs = 'stay' THEN
+            UPDATE operation SET state = 'HELD', holds = '{dispute}', paused_state = 'READY', due_at = v_now, lease_until = NULL
+            WHERE platform_id = p_platform AND id = p_operation;
+            RETURN '{"status": "not_now", "state": "HELD"}';
+        ELSIF v_needs IS NOT NULL THEN
+            RETURN jsonb_build_object('status', 'read_first', 'what', v_needs, 'attempt', a.id, 'attempt_state', a.state, 'rail', a.rail,
+                                      'request', a.request, 'try', 0, 'key', a.key);
+        ELSIF a.state = 'PREPARED' THEN
+            -- Closed in the transaction that opens the next, under this lease: who wakes up late finds it closed. It is read again later.
+            UPDATE attempt SET state = 'CLOSED_NOT_SENT', read_again_at = v_now + interval '1 hour' WHERE platform_id = p_platform AND id = a.id
+            RETURNING * INTO a;
+        END IF;
+    END IF;
+    IF a.state IN ('REJECTED', 'FAILED', 'CANCELED', 'CLOSED_NOT_SENT') THEN
+        v_try := a.seq;                  -- kept for the next attempt's number
+        a := NULL;
+        a.seq := v_try;
+    END IF;
+    SELECT coalesce(max(seq), 0) + 1, coalesce(bool_or(result = 'UNKNOWN'), false) INTO v_try, v_unknown FROM try
+    WHERE platform_id = p_platform AND attempt_id = a.id;
     IF NOT v_unknown THEN
         SELECT show_id INTO v_show FROM cases WHERE platform_id = p_platform AND id = o.case_id;
         IF braked(p_platform, o.action, o.rail, v_show) THEN
@@ -45,26 +118,18 @@ BEGIN
         RETURN '{"status": "expired"}';
     END IF;
     IF a.id IS NULL THEN
+        a.seq := coalesce(a.seq, 0) + 1;
+        a.id := attempt_id(p_operation, a.seq);
         INSERT INTO attempt (platform_id, id, operation_id, seq, rail, key, request, state, first_sent_at, key_expires_at)
-        SELECT p_platform, p_attempt, p_operation, 1 + count(*), o.rail, 'mg-' || replace(p_attempt::text, '-', ''),
-               CASE o.action WHEN 'refund' THEN jsonb_build_object(
-                   'operation_id', o.id, 'attempt_id', p_attempt,
-                   'payment_ref', (SELECT provider_ref FROM payment WHERE platform_id = p_platform AND id = o.payment_id),
-                   'amount', jsonb_build_object('minor', o.amount, 'currency', o.currency),
-                   'reason', CASE WHEN o.reason IN ('duplicate_charge', 'no_pass') THEN 'duplicate' ELSE 'requested_by_customer' END)
-               ELSE jsonb_build_object('operation_id', o.id, 'attempt_id', p_attempt, 'pass_id', o.pass_id, 'action', o.action,
-                   'issuer', (SELECT coalesce(settings->'issuer'->>'url', '') FROM platform WHERE id = p_platform),
-                   'order_ref', (SELECT ref FROM orders WHERE platform_id = p_platform AND id = o.order_id),
-                   'position_ref', (SELECT line.ref FROM line JOIN pass ON pass.platform_id = p_platform AND pass.line_id = line.id
-                                    WHERE line.platform_id = p_platform AND pass.id = o.pass_id)) || o.result END,
-               'PREPARED', v_now, v_now + make_interval(secs => p_key_seconds)
-        FROM attempt WHERE platform_id = p_platform AND operation_id = p_operation
+        VALUES (p_platform, a.id, p_operation, a.seq, o.rail, 'mg-' || replace(a.id::text, '-', ''), attempt_request(o, a.id), 'PREPARED', v_now,
+                v_now + make_interval(secs => coalesce((p_key_seconds->>o.rail)::float, (p_key_seconds->>'*')::float)))
         RETURNING * INTO a;
     ELSIF v_unknown THEN
         UPDATE attempt SET state = 'UNKNOWN' WHERE platform_id = p_platform AND id = a.id;
     ELSE
         -- No try of this key can have arrived, so the processor's window for it starts with this one.
-        UPDATE attempt SET first_sent_at = v_now, key_expires_at = v_now + make_interval(secs => p_key_seconds)
+        UPDATE attempt SET first_sent_at = v_now,
+            key_expires_at = v_now + make_interval(secs => coalesce((p_key_seconds->>o.rail)::float, (p_key_seconds->>'*')::float))
         WHERE platform_id = p_platform AND id = a.id;
     END IF;
     INSERT INTO try (platform_id, attempt_id, seq, lease_epoch, started_at) VALUES (p_platform, a.id, v_try, p_epoch, v_now);
@@ -72,12 +137,28 @@ BEGIN
         due_at = v_now + make_interval(secs => p_lease_seconds)
     WHERE platform_id = p_platform AND id = p_operation;
     RETURN jsonb_build_object('status', 'send', 'attempt', a.id, 'try', v_try, 'key', a.key, 'request', a.request, 'rail', a.rail,
-                              'unknown_before', v_unknown);
+                              'unknown_before', v_unknown, 'people_told', a.people_told_at IS NOT NULL,
+                              'ends_soon', v_unknown AND a.key_expires_at <= v_now + interval '1 hour');
+END $$;
+
+-- A sending that has to wait for its turn was no try: nothing of it stays, and it is due again after p_seconds. False: the lease is lost.
+CREATE OR REPLACE FUNCTION operation_waits(p_platform uuid, p_operation uuid, p_epoch bigint, p_attempt uuid, p_try int, p_seconds float)
+RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := app_now();
+BEGIN
+    UPDATE operation SET due_at = v_now + make_interval(secs => p_seconds), lease_until = NULL,
+        state = CASE WHEN p_try = 1 THEN 'READY' ELSE state END
+    WHERE platform_id = p_platform AND id = p_operation AND lease_epoch = p_epoch AND state IN ('READY', 'SENT');
+    IF NOT FOUND THEN RETURN false; END IF;
+    DELETE FROM try WHERE platform_id = p_platform AND attempt_id = p_attempt AND seq = p_try AND result IS NULL;
+    RETURN true;
 END $$;
 
 -- Operations that are due, by priority and due time, each under a new lease. One query is retry, bulk, resume after a crash and sweep.
 CREATE OR REPLACE FUNCTION operations_claim(p_most int, p_lease_seconds float)
-RETURNS TABLE (platform_id uuid, id uuid, epoch bigint, action text, state text, rail text, case_id uuid)
+RETURNS TABLE (platform_id uuid, id uuid, epoch bigint, action text, state text, rail text, case_id uuid, priority int)
 LANGUAGE sql AS $$
     WITH due AS MATERIALIZED (
         SELECT o.platform_id, o.id FROM (VALUES (0), (1), (2)) AS p(priority) CROSS JOIN LATERAL (
@@ -90,7 +171,8 @@ LANGUAGE sql AS $$
         lease_until = (SELECT app_now()) + make_interval(secs => p_lease_seconds),
         due_at = (SELECT app_now()) + make_interval(secs => p_lease_seconds)
     FROM due WHERE operation.platform_id = due.platform_id AND operation.id = due.id
-    RETURNING operation.platform_id, operation.id, operation.lease_epoch, operation.action, operation.state, operation.rail, operation.case_id
+    RETURNING operation.platform_id, operation.id, operation.lease_epoch, operation.action, operation.state, operation.rail, operation.case_id,
+        operation.priority
 $$;
 
 -- Leases one operation for the request that is about to advance it; null when somebody else holds it or it is not to be sent.
@@ -115,7 +197,11 @@ BEGIN
     PERFORM 1 FROM cases WHERE platform_id = p_platform AND id = o.case_id FOR NO KEY UPDATE;
     UPDATE operation SET due_at = v_now + interval '1 hour', lease_until = NULL
     WHERE platform_id = p_platform AND id = p_operation AND state IN ('HELD', 'NEEDS_REVIEW', 'CHOICE_NEEDED');
-    IF FOUND THEN PERFORM operation_to_people(p_platform, p_operation, v_now); END IF;
+    -- A customer who is being asked where the money should go is with us, not with people.
+    IF FOUND AND NOT (o.state = 'CHOICE_NEEDED' AND EXISTS (SELECT FROM cases WHERE platform_id = p_platform AND id = o.case_id
+        AND state = 'open' AND (owner = 'process' OR (owner = 'timer' AND wait_for = 'answer:destination')))) THEN
+        PERFORM operation_to_people(p_platform, p_operation, v_now);
+    END IF;
 END $$;
 
 -- An operation that people must look at has a queued case: its own, opened again if it had ended.

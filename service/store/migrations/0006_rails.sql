@@ -5,6 +5,7 @@ ALTER TABLE operation ADD COLUMN destination_id uuid;
 ALTER TABLE operation ADD FOREIGN KEY (platform_id, destination_id) REFERENCES person (platform_id, id);
 ALTER TABLE operation ADD COLUMN choice_offered_at timestamptz;   -- the customer may choose another way, though the first is still tried
 ALTER TABLE operation ADD COLUMN fell_over_from text;             -- the rail that proved it cannot, or could not be reached
+ALTER TABLE operation ADD COLUMN proved_at timestamptz;            -- when that was last read at the processor itself
 ALTER TABLE operation ADD COLUMN paused_state text;               -- what a dispute's hold has interrupted
 
 ALTER TABLE attempt ADD COLUMN succeeded_at timestamptz;
@@ -21,3 +22,9 @@ ALTER TABLE payment ADD COLUMN warning text;                      -- the bank's 
 ALTER TABLE operation DROP CONSTRAINT operation_action_check;
 ALTER TABLE operation ADD CONSTRAINT operation_action_check
     CHECK (action IN ('refund', 'reissue_access', 'resend_pass', 'replace_pass', 'void_pass', 'goodwill_credit', 'cancel_payment'));
+
+-- Functions of other arguments, replaced by those in functions/.
+DROP FUNCTION IF EXISTS operation_begin(uuid, uuid, bigint, uuid, double precision, double precision);
+DROP FUNCTION IF EXISTS book_move(uuid, operation, uuid, text, text, timestamptz);
+DROP FUNCTION IF EXISTS operation_settle(uuid, uuid, uuid, text, text);
+DROP FUNCTION IF EXISTS operations_claim(int, double precision);

@@ -92,7 +92,9 @@ def _rail(reader: Reader, name: str, *, database_needed: bool) -> Rail:
         reverse_transfer=reader.flag(f"{prefix}REVERSE_TRANSFER"),
         refund_application_fee=reader.flag(f"{prefix}REFUND_APPLICATION_FEE"),
         webhook_secrets=_webhook_secrets(reader, f"{prefix}WEBHOOK_SECRETS", kind),
-        webhook_ids=reader.texts(f"{prefix}WEBHOOK_IDS", most=_WEBHOOK_SECRETS_MAX),
+        webhook_ids=reader.texts(
+            f"{prefix}WEBHOOK_IDS", most=_WEBHOOK_SECRETS_MAX, shape=r"[A-Za-z0-9]{1,64}", said="letters and digits each"
+        ),
         database_url=reader.secret_url(f"{prefix}DATABASE_URL", schemes=("postgresql", "postgres")),
         # One call in ten seconds is as good as none; no processor takes a thousand a second from one account.
         pace=reader.number(f"{prefix}PACE", least=0.1, most=1000.0),

@@ -121,22 +121,21 @@ class Reader:
         """`yes` or `no`; without either, no."""
         return self.one_of(name, ("yes", "no")) == "yes"
 
-    def texts(self, name: str, *, most: int) -> tuple[str, ...]:
-        """Several, by commas."""
+    def texts(self, name: str, *, most: int, shape: str, said: str) -> tuple[str, ...]:
+        """Several, by commas; `said` describes the shape. What is wrong is not shown: it may be secret."""
         value = self.text(name)
         words = tuple(word.strip() for word in value.split(",")) if value else ()
         if len(words) > most or not all(words) or len(set(words)) < len(words):
             self.mistake(name, f"must be at most {most} different ones by commas")
             return ()
+        if not all(re.fullmatch(shape, word, re.ASCII) for word in words):
+            self.mistake(name, f"must be {said}, by commas")
+            return ()
         return words
 
     def secrets(self, name: str, *, most: int, shape: str, said: str) -> tuple[Secret, ...]:
         """Several, by commas: any of them is right, so that a new one can come before the old one goes."""
-        words = self.texts(name, most=most)
-        if not all(re.fullmatch(shape, word, re.ASCII) for word in words):
-            self.mistake(name, f"must be {said}, by commas")
-            return ()
-        return tuple(Secret(word) for word in words)
+        return tuple(Secret(word) for word in self.texts(name, most=most, shape=shape, said=said))
 
     def choice(self, name: str, words: Any, *, default: str) -> Any:
         """One of the words of a Literal."""

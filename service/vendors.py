@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Final, TypeVar
 
 import httpx
 import msgspec
 
 from integrations.jwks_http import HttpJwks
 from integrations.mail_smtp import SmtpMailer
+from integrations.payments_adyen import AdyenRail
+from integrations.payments_adyen_notifications import AdyenNotifications
 from integrations.payments_stripe import StripeRail
+from integrations.payouts_paypal import LIVE as PAYPAL_LIVE
+from integrations.payouts_paypal import PayPalPayoutRail
+from integrations.payouts_paypal_news import PayPalNotifications
 from integrations.sandbox import SandboxRail, open_sandbox
 from integrations.sandbox_issuer import SandboxIssuer
 from integrations.sandbox_mail import MailFolder, SandboxMailer
@@ -19,6 +24,8 @@ from service.ports import JwksSource, Mailer, Notifications, PassIssuer, RefundR
 from service.settings import Rail, Settings
 
 SANDBOX: Final = "sandbox"
+
+_Value = TypeVar("_Value")
 
 
 class Vendors(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,38 +41,81 @@ class Vendors(msgspec.Struct, frozen=True, kw_only=True):
     """rail -> calls a second; None: no pace"""
 
 
+class Opened(msgspec.Struct, frozen=True, kw_only=True):
+    """One configured account, with its webhook where one is set up."""
+
+    rail: RefundRail
+    notifications: Notifications | None = None
+
+
 @asynccontextmanager
 async def open_vendors(settings: Settings) -> AsyncIterator[Vendors]:
     """The configured rails and mail server; without a mail server, the sandbox's."""
     async with AsyncExitStack() as stack:
+        opened = {one.name: await stack.enter_async_context(OPENERS[one.kind](settings, one)) for one in settings.rails}
         yield Vendors(
-            rails={one.name: await stack.enter_async_context(open_rail(settings, one)) for one in settings.rails},
+            rails={name: one.rail for name, one in opened.items()},
             kinds={one.name: one.kind for one in settings.rails},
             mailer=await stack.enter_async_context(open_mailer(settings)),
             issuers={SANDBOX: SandboxIssuer()},
+            notifications={name: one.notifications for name, one in opened.items() if one.notifications is not None},
+            paces={one.name: one.pace or opened[one.name].rail.traits.calls_per_second for one in settings.rails},
         )
 
 
 @asynccontextmanager
-async def open_rail(settings: Settings, rail: Rail) -> AsyncIterator[RefundRail]:
-    """One configured account. Raises ValueError for what checked settings cannot lack."""
-    if rail.kind == "stripe":
-        if rail.api_key is None:
-            raise ValueError(f"rail {rail.name} has no key")
-        stripe = StripeRail(rail.name, rail.api_key.reveal(), base_url=rail.base_url, stripe_account=rail.account)
-        try:
-            yield stripe
-        finally:
-            await stripe.close()
-        return
-    dsn = rail.database_url or settings.sandbox_database_url
-    if dsn is None:
-        raise ValueError(f"rail {rail.name} has no database for its ledger")
-    pool = await open_sandbox(dsn.reveal())
+async def _stripe(_: Settings, rail: Rail) -> AsyncIterator[Opened]:
+    stripe = StripeRail(rail.name, _given(rail, rail.api_key).reveal(), base_url=rail.base_url, stripe_account=rail.account)
     try:
-        yield SandboxRail(rail.name, pool)
+        yield Opened(rail=stripe)
+    finally:
+        await stripe.close()
+
+
+@asynccontextmanager
+async def _adyen(_: Settings, rail: Rail) -> AsyncIterator[Opened]:
+    account = _given(rail, rail.merchant_account)
+    adyen = AdyenRail(rail.name, _given(rail, rail.api_key).reveal(), merchant_account=account, base_url=_given(rail, rail.base_url))
+    keys = [secret.reveal() for secret in rail.webhook_secrets]
+    try:
+        yield Opened(rail=adyen, notifications=AdyenNotifications(keys, merchant_account=account) if keys else None)
+    finally:
+        await adyen.close()
+
+
+@asynccontextmanager
+async def _paypal(_: Settings, rail: Rail) -> AsyncIterator[Opened]:
+    paypal = PayPalPayoutRail(
+        rail.name, _given(rail, rail.client_id), _given(rail, rail.client_secret).reveal(), base_url=rail.base_url or PAYPAL_LIVE
+    )
+    try:
+        yield Opened(rail=paypal, notifications=PayPalNotifications(paypal, rail.webhook_ids) if rail.webhook_ids else None)
+    finally:
+        await paypal.close()
+
+
+@asynccontextmanager
+async def _sandbox(settings: Settings, rail: Rail) -> AsyncIterator[Opened]:
+    pool = await open_sandbox(_given(rail, rail.database_url or settings.sandbox_database_url).reveal())
+    try:
+        yield Opened(rail=SandboxRail(rail.name, pool))
     finally:
         await pool.close()
+
+
+OPENERS: Final[Mapping[str, Callable[[Settings, Rail], AbstractAsyncContextManager[Opened]]]] = {
+    "stripe": _stripe,
+    "adyen": _adyen,
+    "paypal_payout": _paypal,
+    "sandbox": _sandbox,
+}
+
+
+def _given(rail: Rail, value: _Value | None) -> _Value:
+    """What checked settings cannot lack. Raises ValueError."""
+    if value is None:
+        raise ValueError(f"rail {rail.name} of kind {rail.kind} lacks a setting that it needs")
+    return value
 
 
 @asynccontextmanager

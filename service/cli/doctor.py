@@ -16,7 +16,7 @@ import msgspec
 
 from service.cli.database import database_url, embedded_option, installation
 from service.ports import Declined, Mailer, OutcomeUnknown, RefundRail, Unavailable
-from service.settings import Rail, Settings, SettingsError, is_sandbox_only, load
+from service.settings import RAIL_KINDS, Rail, Settings, SettingsError, is_sandbox_only, load
 from service.store import migrate
 from service.store.pool import open_connection
 
@@ -43,6 +43,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """How to open what is checked; `service.vendors` says which vendors stand behind it."""
 
     rails: Mapping[str, Callable[[], AbstractAsyncContextManager[RefundRail]]]
+    webhooks: Mapping[str, str] = {}
+    """rail -> what to say of its webhook"""
     mailer: Callable[[], AbstractAsyncContextManager[Mailer]] | None
     sandbox_only: bool
     """no rail pays real money, so that letters need not arrive either"""
@@ -60,7 +62,11 @@ class Doctor:
 
     async def examine(self) -> Sequence[Finding]:
         rails = [
-            self._try(f"rail {name}", f"look at MAKEGOOD_RAIL_{name.upper()}_*: the key, its permissions, the address", _opened(make))
+            self._try(
+                f"rail {name}",
+                f"look at MAKEGOOD_RAIL_{name.upper()}_*: the key, its permissions, the address",
+                _opened(make, self._parts.webhooks.get(name, "")),
+            )
             for name, make in self._parts.rails.items()
         ]
         return await asyncio.gather(
@@ -106,9 +112,9 @@ class Doctor:
         return await self._try("mail", "look at MAKEGOOD_SMTP_*: host, port, TLS, user and password", _opened(make))
 
 
-async def _opened(open_part: Callable[[], AbstractAsyncContextManager[RefundRail | Mailer]]) -> str:
+async def _opened(open_part: Callable[[], AbstractAsyncContextManager[RefundRail | Mailer]], more: str = "") -> str:
     async with open_part() as part:
-        return await part.check()
+        return await part.check() + (f"; {more}" if more else "")
 
 
 async def _round_trip_ms(connection: asyncpg.Connection[asyncpg.Record]) -> float:
@@ -136,6 +142,7 @@ def command(*, is_embedded: bool) -> None:
 def _examine(settings: Settings) -> Sequence[Finding]:
     parts = Parts(
         rails={rail.name: functools.partial(_rail, settings, rail) for rail in settings.rails},
+        webhooks={rail.name: _webhook(rail) for rail in settings.rails},
         sandbox_only=is_sandbox_only(settings),
         mailer=functools.partial(_mailer, settings) if settings.smtp is not None else None,
         policies=functools.partial(_policies, settings),
@@ -152,6 +159,17 @@ async def _rail(settings: Settings, rail: Rail) -> AsyncIterator[RefundRail]:
         yield vendors.rails[rail.name]
 
 
+def _webhook(rail: Rail) -> str:
+    """Empty for what has none: a platform's own gift cards answer at once."""
+    known = {"WEBHOOK_SECRETS", "WEBHOOK_IDS"} & set(RAIL_KINDS[rail.kind].optional)
+    setting = f"MAKEGOOD_RAIL_{rail.name.upper()}_{''.join(known)}"
+    if not known:
+        return ""
+    return (
+        "webhook on" if rail.has_webhook else f"webhook off until {setting} is set: what happens later is only seen when it is read again"
+    )
+
+
 @asynccontextmanager
 async def _mailer(settings: Settings) -> AsyncIterator[Mailer]:
     from service.vendors import open_vendors  # noqa: PLC0415
@@ -165,7 +183,7 @@ def _policies(settings: Settings) -> str:
 
     rules = rules_of(settings, {}, {})
     packs = rules.packs.by_name.values()
-    return f"{len(packs)} packs with {sum(len(pack.rules) for pack in packs)} rules, and the guards"
+    return f"{len(packs)} packs with {sum(len(pack.rules) for pack in packs)} rules, the guards and the ways that money may take"
 
 
 def _despite_mistakes() -> Sequence[Finding]:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import UTC, datetime
-from functools import partial
-from typing import Any, Final, Literal, TypeVar
-from uuid import UUID
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final
 
 import httpx
-import msgspec
 import stripe
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
 from integrations.payments_stripe_amounts import from_stripe, step, to_stripe
 from integrations.payments_stripe_errors import failure_of
 from integrations.payments_stripe_http import QuietHttpx
+from integrations.payments_stripe_reads import StripeReads, target
+from integrations.payments_stripe_wire import IntentState, Refund, body
 from service.ports import Declined, Movement, OutcomeUnknown, PaymentSeen, RefundRequest, RefundSeen, Traits, Unavailable
 
 # A call is over well before the fifteen seconds of its lease are.
@@ -26,78 +24,21 @@ _CALL_SECONDS_MAX: Final = 10.0
 _CONNECT_SECONDS_MAX: Final = 3.0
 # Stripe may forget a v1 key 24 hours after its first use; an hour less allows for clocks that differ and for a last try.
 _KEY_LIFETIME_SECONDS: Final = 23 * 3600
-# Three reads fit into one call deadline; what is still away then is read at the next look at the operation.
-_READS_MAX: Final = 3
-# A Retry-After beyond this would eat the call's deadline: it is passed on, and the wait becomes a row in the database.
-_WAIT_SECONDS_MAX: Final = 2.0
-# 100 is the most that Stripe puts on a page; ten pages hold more refunds than any one payment of ours can have.
-_PAGE_SIZE: Final = 100
-_PAGES_MAX: Final = 10
-# Of an audit: a hundred thousand refunds, more than the largest night; an audit asks for a day at a time.
-_AUDIT_PAGES_MAX: Final = 1000
-
-type_state = Literal["ACCEPTED", "SUCCEEDED", "FAILED", "CANCELED"]
-_T = TypeVar("_T")
-
-# Stripe, "The Refund object", status. Anything new is ACCEPTED: they took it, and nothing proves yet that it arrived.
-_STATES: Final[Mapping[str | None, type_state]] = {
-    "pending": "ACCEPTED",
-    "requires_action": "ACCEPTED",
-    "succeeded": "SUCCEEDED",
-    "failed": "FAILED",
-    "canceled": "CANCELED",
-}
-# The same page, failure_reason; a reason that is not among these is `unknown`.
-_REASONS: Final = frozenset(
-    {
-        "lost_or_stolen_card",
-        "expired_or_canceled_card",
-        "charge_for_pending_refund_disputed",
-        "insufficient_funds",
-        "declined",
-        "merchant_request",
-    }
-)
-
-
-class _Refund(msgspec.Struct, frozen=True, kw_only=True):
-    id: str
-    amount: int
-    currency: str
-    status: str | None = None
-    failure_reason: str | None = None
-    metadata: dict[str, str] | None = None
-    pending_reason: str | None = None
-    created: int | None = None
-    payment_intent: str | None = None
-    charge: str | None = None
-
-    @property
-    def payment_ref(self) -> str:
-        """The payment intent; for charges made without one, the charge."""
-        return self.payment_intent or self.charge or ""
-
-
-class _Refunds(msgspec.Struct, frozen=True, kw_only=True):
-    data: list[_Refund]
-    has_more: bool
-
-
-class _Charge(msgspec.Struct, frozen=True, kw_only=True):
-    amount_captured: int
-    amount_refunded: int
-    currency: str
-    disputed: bool
-
-
-class _Intent(msgspec.Struct, frozen=True, kw_only=True):
-    amount_received: int
-    currency: str
-    latest_charge: _Charge | None = None
+# Stripe, "Rate limits": 25 a second on each endpoint.
+_CALLS_PER_SECOND: Final = 25.0
+# Stripe, "Refunds": money of a failed refund comes back within 30 days; five more for whoever tells it late.
+_ACCEPTED_SECONDS_MAX: Final = 35 * 86_400
 
 
 class StripeRail:
     """One Stripe account, or with `stripe_account` one connected to it.
+
+    `stripe_account` is sent as the header `Stripe-Account` and makes every call one of the connected account: for direct charges.
+    For destination charges, and others whose money was transferred on, leave it out and set `reverse_transfer`: without it the
+    platform pays the refund alone and the connected account keeps the transfer. `refund_application_fee` gives the platform's fee
+    back, in proportion; without it the connected account bears the fee. Both are for every refund of the rail, and part of
+    the body that a key stands for: a rail whose flags are changed while refunds are under way has those refused with
+    `idempotency_misuse`, and people look, so give changed flags a rail of their own name.
 
     `base_url` points at another server that speaks Stripe's API (tests); `sleep` is how reads wait between tries.
     """
@@ -109,15 +50,27 @@ class StripeRail:
         *,
         base_url: str | None = None,
         stripe_account: str | None = None,
+        reverse_transfer: bool = False,
+        refund_application_fee: bool = False,
         call_seconds_max: float = _CALL_SECONDS_MAX,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.name = name
         self.traits = Traits(
-            pays="back", reads=True, key_lifetime_seconds=_KEY_LIFETIME_SECONDS, calls_per_second=25.0, accepted_seconds_max=35 * 86_400
+            pays="back",
+            reads=True,
+            key_lifetime_seconds=_KEY_LIFETIME_SECONDS,
+            calls_per_second=_CALLS_PER_SECOND,
+            accepted_seconds_max=_ACCEPTED_SECONDS_MAX,
         )
+        self.live = "_live_" in api_key
+        self.stripe_account = stripe_account
+        self._flags = {
+            flag: True
+            for flag, wanted in (("reverse_transfer", reverse_transfer), ("refund_application_fee", refund_application_fee))
+            if wanted
+        }
         self._call_seconds_max = call_seconds_max
-        self._sleep = sleep
         self._http = QuietHttpx(httpx.Timeout(call_seconds_max, connect=min(_CONNECT_SECONDS_MAX, call_seconds_max)))
         self._client = stripe.StripeClient(
             api_key,
@@ -127,7 +80,7 @@ class StripeRail:
             max_network_retries=0,
             http_client=self._http,
         )
-        self._kind_of_key = "live key" if "_live_" in api_key else "test key"
+        self.reads = StripeReads(self._client, call_seconds_max=call_seconds_max, sleep=sleep)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -139,26 +92,50 @@ class StripeRail:
     async def refund(self, request: RefundRequest, *, key: str) -> RefundSeen:
         """Send the refund once, under our key."""
         params: dict[str, Any] = {
-            **_target(request.payment_ref),
+            **target(request.payment_ref),
             "amount": to_stripe(request.amount),
             "reason": request.reason,
             "metadata": {"operation_id": str(request.operation_id), "attempt_id": str(request.attempt_id)},
+            **self._flags,
         }
+        answer = await self._post(self._client.v1.refunds.create_async(params, {"idempotency_key": key}))  # type: ignore[arg-type]
         try:
-            async with asyncio.timeout(self._call_seconds_max):
-                answer = await self._client.v1.refunds.create_async(params, {"idempotency_key": key})  # type: ignore[arg-type]
-            return _refund_seen(_body(answer, _Refund))
-        except TimeoutError as error:
-            raise OutcomeUnknown("no answer in time") from error
-        except stripe.StripeError as error:
-            raise failure_of(error) from error
+            return body(answer, Refund).seen()
         except ValueError as error:  # it was carried out, and told in a way we cannot read
             raise OutcomeUnknown("the answer cannot be read") from error
 
-    async def find(self, request: RefundRequest) -> RefundSeen | None:
-        """The refund whose metadata names this attempt. Lists, unlike searches, show what has been written at once."""
+    async def cancel(self, payment_ref: str, *, key: str) -> None:
+        """Lets go of what the card holds. One that was cancelled before, by us or by others, is cancelled.
+
+        Raises Declined("unsupported") for a payment that was captured or is being processed, and for a charge without an intent:
+        only a refund would release that, and it would pay everything back if it were captured in the meantime.
+        """
         try:
-            refunds = await self._read(lambda: self._refunds(request.payment_ref))
+            async with asyncio.timeout(self._call_seconds_max):
+                await self._cancel(await self._intent_of(payment_ref), key)
+        except TimeoutError as error:
+            raise OutcomeUnknown("no answer in time") from error
+
+    async def _cancel(self, intent_ref: str, key: str) -> None:
+        try:
+            answer = await self._post(self._client.v1.payment_intents.cancel_async(intent_ref, {}, {"idempotency_key": key}))
+        except Declined as refused:
+            # the same refusal comes for one that is cancelled already and for one that was captured
+            if refused.code != "unsupported" or await self.reads.intent_status(intent_ref) != "canceled":
+                raise
+            return
+        try:
+            status = body(answer, IntentState).status
+        except ValueError as error:
+            raise OutcomeUnknown("the answer cannot be read") from error
+        if status != "canceled":
+            raise OutcomeUnknown(status)
+
+    async def find(self, request: RefundRequest) -> RefundSeen | None:
+        """The refund whose metadata names this attempt."""
+        try:
+            async with self._one_call():
+                refunds = await self._refunds(request.payment_ref)
         except Declined as error:
             if error.code == "not_found":
                 return None
@@ -168,142 +145,75 @@ class StripeRail:
     async def payment(self, payment_ref: str, currency: str) -> PaymentSeen:
         """The charge and its refunds. `disputed` stays true after a dispute was won, as Stripe tells it: such a payment is for people."""
         del currency  # Stripe tells it
-        return await self._read(lambda: self._payment(payment_ref))
+        try:
+            async with self._one_call():
+                intent = await self.reads.intent(payment_ref)
+                charge = intent.latest_charge
+                # letting go of what was held is told as a refund of money that never moved
+                refunds = await self._refunds(payment_ref) if charge is None or charge.captured else ()
+            return PaymentSeen(
+                payment_ref=payment_ref,
+                captured=from_stripe(intent.amount_received, intent.currency),
+                refunded_minor=from_stripe(charge.amount_refunded, intent.currency).minor if charge and charge.captured else 0,
+                disputed=bool(charge and charge.disputed),
+                refunds=tuple(refunds),
+                authorised_minor=from_stripe(intent.held, intent.currency).minor,
+            )
+        except ValueError as error:
+            raise Unavailable("the answer cannot be read") from error
 
     async def listed(self, since: datetime, until: datetime) -> AsyncIterator[Movement]:
         """Every refund of the account made from `since` and before `until`, newest first.
 
-        `payment_ref` is the payment intent where there is one: a payment that we know by its charge is found by the refund's own
-        reference or by `attempt_id`. Raises Unavailable, also for a time with more refunds than an audit reads.
+        `payment_ref` is the payment intent and `also_known_as` the charge; for charges made without an intent, `payment_ref` is
+        the charge. What was only held and is let go of is no refund, though Stripe lists it as one. Raises Unavailable, also for a
+        time with more refunds than an audit reads.
         """
-        after: dict[str, str] = {}
-        for _ in range(_AUDIT_PAGES_MAX):
-            created = {"gte": math.floor(since.timestamp()), "lt": math.ceil(until.timestamp())}
-            page = await self._read(partial(self._page, {"created": created, "limit": _PAGE_SIZE, **after}))
-            for refund in page.data:
-                yield Movement(payment_ref=refund.payment_ref, refund=_refund_seen(refund))
-            if not page.has_more or not page.data:
-                return
-            after = {"starting_after": page.data[-1].id}
-        raise Unavailable(f"more than {_AUDIT_PAGES_MAX * _PAGE_SIZE} refunds in that time")
+        async for refund in self.reads.refunds_made(since, until):
+            if refund.released:
+                continue
+            try:
+                movement = refund.movement()
+            except ValueError as error:
+                raise Unavailable("the answer cannot be read") from error
+            yield movement
 
     async def check(self) -> str:
         """List one refund: what it needs, a restricted key for refunds has."""
-        await self._read(lambda: self._client.v1.refunds.list_async({"limit": 1}))
-        return f"stripe: answers, {self._kind_of_key}"
-
-    async def _payment(self, payment_ref: str) -> PaymentSeen:
-        intent = await self._intent(payment_ref)
-        charge = intent.latest_charge
-        return PaymentSeen(
-            payment_ref=payment_ref,
-            captured=from_stripe(intent.amount_received, intent.currency),
-            refunded_minor=from_stripe(charge.amount_refunded, intent.currency).minor if charge else 0,
-            disputed=bool(charge and charge.disputed),
-            refunds=tuple(await self._refunds(payment_ref)),
-        )
-
-    async def _intent(self, payment_ref: str) -> _Intent:
-        if payment_ref.startswith("pi_"):
-            answer = await self._client.v1.payment_intents.retrieve_async(payment_ref, {"expand": ["latest_charge"]})
-            return _body(answer, _Intent)
-        charge = _body(await self._client.v1.charges.retrieve_async(payment_ref), _Charge)
-        return _Intent(amount_received=charge.amount_captured, currency=charge.currency, latest_charge=charge)
+        await self.reads.any_refunds()
+        return f"stripe: answers, {'live' if self.live else 'test'} key"
 
     async def _refunds(self, payment_ref: str) -> list[RefundSeen]:
-        """All refunds of a payment, newest first. Raises Unavailable when there are more pages than we would ever read."""
-        seen: list[_Refund] = []
-        for _ in range(_PAGES_MAX):
-            params: dict[str, Any] = {**_target(payment_ref), "limit": _PAGE_SIZE}
-            if seen:
-                params["starting_after"] = seen[-1].id
-            page = await self._page(params)
-            seen += page.data
-            if not page.has_more:
-                return [_refund_seen(refund) for refund in seen]
-        raise Unavailable(f"more than {_PAGES_MAX * _PAGE_SIZE} refunds on one payment")
+        try:
+            return [refund.seen() for refund in await self.reads.refunds(payment_ref)]
+        except ValueError as error:
+            raise Unavailable("the answer cannot be read") from error
 
-    async def _page(self, params: dict[str, Any]) -> _Refunds:
-        return _body(await self._client.v1.refunds.list_async(params), _Refunds)  # type: ignore[arg-type]
+    async def _intent_of(self, payment_ref: str) -> str:
+        if payment_ref.startswith("pi_"):
+            return payment_ref
+        charge = await self.reads.charge(payment_ref)
+        if not charge.payment_intent:
+            raise Declined("unsupported", "a charge without a payment intent")
+        return charge.payment_intent
 
-    async def _read(self, call: Callable[[], Awaitable[_T]]) -> _T:
-        """Read, up to three times within the call's deadline. Raises Declined, Unavailable."""
-        retrying = AsyncRetrying(
-            retry=retry_if_exception(_worth_another_read),
-            wait=_wait_seconds,
-            stop=stop_after_attempt(_READS_MAX),
-            sleep=self._sleep,
-            reraise=True,
-        )
+    @asynccontextmanager
+    async def _one_call(self) -> AsyncIterator[None]:
+        """Several reads within the deadline of one call, for they are made under one lease. Raises Unavailable."""
         try:
             async with asyncio.timeout(self._call_seconds_max):
-                return await retrying(_as_read, call)
+                yield
         except TimeoutError as error:
             raise Unavailable("no answer in time") from error
 
-
-async def _as_read(call: Callable[[], Awaitable[_T]]) -> _T:
-    """A read changes nothing, so an unknown outcome is none. Raises Declined, Unavailable."""
-    try:
-        return await call()
-    except stripe.StripeError as error:
-        failure = failure_of(error)
-        raise Unavailable(str(failure)) if isinstance(failure, OutcomeUnknown) else failure from error
-    except ValueError as error:
-        raise Unavailable("the answer cannot be read") from error
-
-
-def _worth_another_read(error: BaseException) -> bool:
-    if not isinstance(error, Unavailable) or error.configuration:
-        return False
-    return error.retry_after_seconds is None or error.retry_after_seconds <= _WAIT_SECONDS_MAX
-
-
-# A quarter of a second, then a half, with jitter so that many readers do not come back at once.
-_BACKOFF: Final = wait_exponential_jitter(multiplier=0.25, max=_WAIT_SECONDS_MAX, jitter=0.25)
-
-
-def _wait_seconds(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after_seconds if isinstance(error, Unavailable) else None
-    return _BACKOFF(state) if asked is None else asked
-
-
-def _target(payment_ref: str) -> dict[str, str]:
-    return {"payment_intent" if payment_ref.startswith("pi_") else "charge": payment_ref}
-
-
-def _body(answer: stripe.StripeObject, kind: type[_T]) -> _T:
-    """The answer as the fields we need. Raises ValueError (msgspec.ValidationError is one) when they are not there."""
-    return msgspec.convert(answer.to_dict(), kind)
-
-
-def _refund_seen(refund: _Refund) -> RefundSeen:
-    state = _STATES.get(refund.status, "ACCEPTED")
-    reason = refund.failure_reason or "unknown"
-    ours = refund.metadata or {}
-    return RefundSeen(
-        provider_ref=refund.id,
-        state=state,
-        amount=from_stripe(refund.amount, refund.currency),
-        attempt_id=_uuid(ours.get("attempt_id", "")),
-        operation_id=_uuid(ours.get("operation_id", "")),
-        failure=(reason if reason in _REASONS else "unknown") if state == "FAILED" else "",
-        waiting=_waiting(refund) if state == "ACCEPTED" else "",
-        at=None if refund.created is None else datetime.fromtimestamp(refund.created, UTC),
-    )
-
-
-def _waiting(refund: _Refund) -> Literal["", "insufficient_funds", "customer"]:
-    """Stripe, "The Refund object": what a pending one waits for; `requires_action` is always the customer's."""
-    if refund.status == "requires_action":
-        return "customer"
-    return "insufficient_funds" if refund.pending_reason == "insufficient_funds" else ""
-
-
-def _uuid(text: str) -> UUID | None:
-    """Ours, or None: refunds that others made carry whatever they like."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+    async def _post(self, sending: Awaitable[stripe.StripeObject]) -> stripe.StripeObject:
+        """Once. Raises Declined, Unavailable, OutcomeUnknown."""
+        try:
+            async with asyncio.timeout(self._call_seconds_max):
+                return await sending
+        except TimeoutError as error:
+            raise OutcomeUnknown("no answer in time") from error
+        except stripe.StripeError as error:
+            raise failure_of(error) from error
+        except ValueError as error:
+            raise OutcomeUnknown("the answer cannot be read") from error

@@ -50,17 +50,45 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 # Raised before a byte of the request is written: no socket was found or made.
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
-# Stripe, "Error codes". What is not listed is `declined` for a card's refusal and `bug` for a request of ours that it cannot read.
+# Stripe, "Error codes", as far as a refund or a cancellation may meet them. What is not listed is `declined` for a card's refusal and
+# `bug` for a request of ours that it cannot read.
 _DECLINED: Final[Mapping[str, str]] = {
     "charge_already_refunded": "already_refunded",
     "charge_disputed": "disputed",
     "refund_disputed_payment": "disputed",
     "amount_too_large": "amount_too_large",
     "resource_missing": "not_found",
-    "charge_not_refundable": "declined",
-    "insufficient_funds": "declined",
-    "balance_insufficient": "declined",
+    # the account has to be topped up: it is neither the customer's nor the bank's no, and another rail would hide it
+    "insufficient_funds": "insufficient_funds",
+    "balance_insufficient": "insufficient_funds",
+    # the customer's bank account: nothing will ever arrive there
+    "account_closed": "declined",
+    # why is not told, so nothing follows from it by itself
+    "charge_not_refundable": "unsupported",
+    "amount_too_small": "unsupported",
+    # captured, being processed or cancelled: not in a state for what was asked
+    "payment_intent_unexpected_state": "unsupported",
+    "charge_already_captured": "unsupported",
+    # the hold ran out: nothing was captured, so there is nothing to give back
+    "charge_expired_for_capture": "unsupported",
+    "capture_charge_authorization_expired": "unsupported",
+    # what a refund has to take back from a connected account
+    "transfers_not_allowed": "unsupported",
+    "application_fees_not_allowed": "unsupported",
 }
+
+# The same page: nothing happened, and no refund of the account will work until somebody mends the configuration.
+_CONFIGURATION: Final = (
+    "account_invalid",
+    "api_key_expired",
+    "platform_api_key_expired",
+    "livemode_mismatch",
+    "testmode_charges_only",
+    "secret_key_required",
+    "platform_account_required",
+    "not_allowed_on_standard_account",
+    "tls_version_unsupported",
+)
 
 
 def _unknown(trouble: Trouble) -> type_failure:
@@ -92,6 +120,12 @@ ERROR_TABLE: Final[tuple[Row, ...]] = (
         source="Stripe, 'Advanced error handling': the result of a 500 is indeterminate",
     ),
     Row(
+        name="a dependency of Stripe's failed",
+        applies=lambda t: t.status == 424,
+        failure=_unknown,
+        source="Stripe, 'Errors', 424: a party behind Stripe failed, and it is not said how far it had come",
+    ),
+    Row(
         name="not Stripe's words",
         applies=lambda t: not t.from_stripe,
         failure=_unknown,
@@ -99,7 +133,7 @@ ERROR_TABLE: Final[tuple[Row, ...]] = (
     ),
     Row(
         name="too many requests",
-        applies=lambda t: t.status == 429 or t.code == "rate_limit",
+        applies=lambda t: t.status == 429 or t.code in {"rate_limit", "lock_timeout", "payment_intent_rate_limit_exceeded"},
         failure=lambda t: Unavailable(t.detail, retry_after_seconds=t.retry_after_seconds),
         source="Stripe, 'Advanced error handling': limiters run before the request is; lock_timeout is one of them",
     ),
@@ -111,7 +145,7 @@ ERROR_TABLE: Final[tuple[Row, ...]] = (
     ),
     Row(
         name="the same key is being worked on",
-        applies=lambda t: t.status == 409,
+        applies=lambda t: t.status == 409 or t.code == "idempotency_key_in_use",
         failure=_unknown,
         source="Stripe, 'Error codes', idempotency_key_in_use: an earlier request with the key is still running",
     ),
@@ -120,6 +154,15 @@ ERROR_TABLE: Final[tuple[Row, ...]] = (
         applies=lambda t: t.type == "idempotency_error",
         failure=_declined("idempotency_misuse"),
         source="Stripe, 'Idempotent requests': the parameters are not those of the first request",
+    ),
+    *(
+        Row(
+            name=code,
+            applies=lambda t, code=code: t.code == code,  # type: ignore[misc]
+            failure=lambda t: Unavailable(t.detail, configuration=True),
+            source=f"Stripe, 'Error codes', {code}",
+        )
+        for code in _CONFIGURATION
     ),
     *(
         Row(
@@ -157,7 +200,12 @@ def failure_of(error: stripe.StripeError) -> type_failure:
     After an earlier try with an unknown outcome, none of this proves that *that* try did nothing.
     """
     trouble = trouble_of(error)
-    return next(row.failure(trouble) for row in ERROR_TABLE if row.applies(trouble))
+    return row_of(trouble).failure(trouble)
+
+
+def row_of(trouble: Trouble) -> Row:
+    """The first row that applies; the last one always does."""
+    return next(row for row in ERROR_TABLE if row.applies(trouble))
 
 
 def trouble_of(error: stripe.StripeError) -> Trouble:

@@ -151,6 +151,8 @@ class Movement(msgspec.Struct, frozen=True, kw_only=True):
     """One refund in a processor's own list or report."""
 
     payment_ref: str
+    also_known_as: str = ""
+    """the payment's other name, where it has two (Stripe: intent and charge) and the platform may have fed us either"""
     refund: RefundSeen
 
 

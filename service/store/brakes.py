@@ -15,11 +15,13 @@ from service.store.pool import Pool
 BRAKES_MAX: Final = 1000
 
 
-# Each platform's brakes with its own operations; a show's operations are those of its cases. What was accepted waits for nobody here.
+# Each platform's brakes with its own operations; a show's operations are those of its cases. What may have been sent is not held back.
 _EVERYWHERE: Final = """
 SELECT p.slug AS platform, b.scope, coalesce(s.ref, b.ref) AS ref, b.reason, b.actor, b.created_at, (
     SELECT count(*) FROM operation AS o JOIN cases AS c ON c.platform_id = o.platform_id AND c.id = o.case_id
     WHERE o.platform_id = b.platform_id AND o.due_at IS NOT NULL AND o.state IN ('READY', 'SENT') AND o.accepted_at IS NULL
+      AND NOT EXISTS (SELECT FROM attempt AS a JOIN try AS t ON t.platform_id = a.platform_id AND t.attempt_id = a.id
+                      WHERE a.platform_id = o.platform_id AND a.operation_id = o.id AND t.result IS DISTINCT FROM 'NOT_SENT')
       AND (b.scope = 'all' OR (b.scope = 'action' AND o.action = b.ref) OR (b.scope = 'rail' AND o.rail = b.ref)
            OR (b.scope = 'show' AND c.show_id::text = b.ref))
 ) AS waiting

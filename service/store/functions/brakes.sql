@@ -9,7 +9,7 @@ LANGUAGE sql AS $$
     VALUES (p_platform, (SELECT app_now()), p_actor, 'paused', p_reason, jsonb_build_object('scope', p_scope, 'ref', p_ref));
 $$;
 
--- Resumes: what was kept back goes at once. Of what has been sent nothing is touched; what another process is at is due by its lease.
+-- Resumes: what this brake kept back, and no other keeps, goes at once. Of what has been sent nothing is touched; what another process is at is due by its lease.
 -- Null: nothing was paused there; else how many operations go now.
 CREATE OR REPLACE FUNCTION brake_release(p_platform uuid, p_scope text, p_ref text, p_reason text, p_actor text) RETURNS int
 LANGUAGE plpgsql AS $$
@@ -24,6 +24,10 @@ BEGIN
     WITH kept AS MATERIALIZED (
         SELECT o.id FROM operation o
         WHERE o.platform_id = p_platform AND o.state IN ('READY', 'SENT') AND o.due_at > v_now AND o.lease_until IS NULL
+          AND (p_scope IN ('all', 'show') OR (p_scope = 'action' AND o.action = p_ref) OR (p_scope = 'rail' AND o.rail = p_ref))
+          AND NOT EXISTS (
+              SELECT FROM cases c WHERE c.platform_id = p_platform AND c.id = o.case_id
+                AND ((p_scope = 'show' AND c.show_id::text IS DISTINCT FROM p_ref) OR braked(p_platform, o.action, o.rail, c.show_id)))
           AND o.accepted_at IS NULL AND NOT EXISTS (
               SELECT FROM attempt a JOIN try t ON t.platform_id = p_platform AND t.attempt_id = a.id
               WHERE a.platform_id = p_platform AND a.operation_id = o.id AND t.result IS DISTINCT FROM 'NOT_SENT')

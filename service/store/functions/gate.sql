@@ -122,3 +122,32 @@ BEGIN
     RETURN rail_seen(r, v_now) || jsonb_build_object('granted', v_granted,
         'slots_in', CASE WHEN v_granted > 0 THEN extract(epoch FROM v_start - v_now) ELSE greatest(v_ahead, 0) END);
 END $$;
+
+-- One brake on every platform, in one transaction. How many platforms there are.
+CREATE OR REPLACE FUNCTION brakes_put_all(p_scope text, p_ref text, p_reason text, p_actor text) RETURNS int
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_platform uuid;
+    v_count int := 0;
+BEGIN
+    FOR v_platform IN SELECT id FROM platform ORDER BY id LOOP
+        PERFORM brake_put(v_platform, p_scope, p_ref, p_reason, p_actor);
+        v_count := v_count + 1;
+    END LOOP;
+    RETURN v_count;
+END $$;
+
+-- Takes it off every platform. How many operations go now; null: it was nowhere.
+CREATE OR REPLACE FUNCTION brakes_release_all(p_scope text, p_ref text, p_reason text, p_actor text) RETURNS int
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_platform uuid;
+    v_freed int;
+    v_sum int;
+BEGIN
+    FOR v_platform IN SELECT id FROM platform ORDER BY id LOOP
+        v_freed := brake_release(v_platform, p_scope, p_ref, p_reason, p_actor);
+        IF v_freed IS NOT NULL THEN v_sum := coalesce(v_sum, 0) + v_freed; END IF;
+    END LOOP;
+    RETURN v_sum;
+END $$;

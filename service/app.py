@@ -157,14 +157,6 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
         post = Post(pool, platforms=platforms, letters=letters, access=access, public_url=settings.public_url)
         brakes = Brakes(BrakeStore(pool), rails=vendors.rails)
         codes = CodeLetters(store=IdentityStore(pool), platforms=platforms, vault=vault, letters=letters, mailer=vendors.mailer)
-        inbox = Inbox(
-            InboxStore(pool),
-            notifications=vendors.notifications,
-            kinds=vendors.kinds,
-            crew=crew,
-            clock=lambda: datetime.now(UTC),
-        )
-        jobs = Jobs(pool, dsn, post=post, mailer=vendors.mailer, codes=codes, identity=identity, inbox=inbox)
         gate = Gate(RailStore(pool), paces=vendors.paces)
         operations = Operations(
             flow,
@@ -176,9 +168,20 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
             gate=gate,
             policy=FollowUps(rules.backups, rails=vendors.rails, kinds=vendors.kinds),
         )
-        resolution = Resolution(pool, flow, rules, operations, Choices(flow, rules))
+        choices = Choices(flow, rules)
+        resolution = Resolution(pool, flow, rules, operations, choices)
+        inbox = Inbox(
+            InboxStore(pool),
+            operations,
+            notifications=vendors.notifications,
+            kinds=vendors.kinds,
+            crew=crew,
+            clock=lambda: datetime.now(UTC),
+        )
+        slow = {"read_again": operations.read_again}
+        jobs = Jobs(pool, dsn, post=post, mailer=vendors.mailer, codes=codes, identity=identity, inbox=inbox, slow=slow)
         domain: Mapping[str, object] = {
-            "cases": Cases(pool, flow, resolution, access, identity=identity, crew=crew, watch=watch),
+            "cases": Cases(pool, flow, resolution, access, choices=choices, identity=identity, crew=crew, watch=watch),
             "queue": Queue(pool, DeskStore(pool), rules, operations, resolution, crew=crew, watch=watch),
             "orders": Orders(OrderStore(pool)),
             "shows": Shows(ShowStore(pool)),

@@ -11,6 +11,7 @@ import msgspec
 
 from service.access import Access
 from service.callers import Caller
+from service.choices import Choices, Chosen, Status
 from service.crew import Crew
 from service.identity import Identity
 from service.model import IdentityLevel, WireId, new_id, wire
@@ -37,8 +38,18 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 class Cases:
     def __init__(
-        self, pool: Pool, flow: FlowStore, resolution: Resolution, access: Access, *, identity: Identity, crew: Crew, watch: Watch
+        self,
+        pool: Pool,
+        flow: FlowStore,
+        resolution: Resolution,
+        access: Access,
+        *,
+        choices: Choices,
+        identity: Identity,
+        crew: Crew,
+        watch: Watch,
     ) -> None:
+        self._choices = choices
         self._identity = identity
         self._pool = pool
         self._flow = flow
@@ -160,6 +171,18 @@ class Cases:
             await self._watch.tell(target)
             await self._resume(caller.platform_id, target, wait_seconds)
         return str(answer["status"])
+
+    async def choose(self, caller: Caller, case: UUID, chosen: Chosen, wait_seconds: float) -> Status:
+        """Sends a refund of the case the chosen way. Only its buyer may, or an agent who has checked who is asking."""
+        record = await self._record(caller, case)
+        if record is None or _audience(caller, record) not in {"buyer", "desk"}:
+            return "not_strong"
+        status = await self._choices.choose(caller, record.id, chosen)
+        if status == "chosen" and self._crew.reserve():
+            await self._crew.wait(self._crew.start(self._resolution.carry_out(caller.platform_id, chosen.operation)))
+        await self._watch.tell(record.id)
+        await self._settle(caller.platform_id, record.id, wait_seconds)
+        return status
 
     async def identify(self, caller: Caller, case: UUID, order: str | None, wait_seconds: float) -> bool:
         """Takes the case up for an order that this customer has proved to be theirs."""

@@ -57,7 +57,7 @@ class FollowUps:
         self._kinds = kinds
 
     def offer_after_seconds(self, rail: str) -> float | None:
-        """Only a refund that goes back where it came from may be given up for being out of reach; one that can be read shows it is clean."""
+        """Only a rail that pays back and can be read is ever given up for being out of reach: its payment has to be seen clean."""
         after, traits = self._backups.unreachable.failover_after, self._rails[rail].traits
         return None if after is None or traits.pays != "back" or not traits.reads else after.total_seconds()
 
@@ -70,17 +70,18 @@ class Choices:
         self._store = store
         self._rules = rules
 
-    async def ask(self, platform: UUID, case: UUID, epoch: int, settings: Mapping[str, Any], *, waited_out: bool) -> None:
+    async def ask(self, platform: UUID, case: UUID, epoch: int, *, waited_out: bool) -> None:
         """Asks the customer of a leased case, or calls people where there is nothing to offer or no answer came."""
         refunds = await self._store.choosing(platform, case)
-        found = offers(self._rules, settings, refunds[0]) if refunds else ()
+        found = offers(self._rules, await self._store.platform_settings(platform), refunds[0]) if refunds else ()
         if not found or waited_out:
             await self._store.choice_to_people(platform, case, epoch)
             return
         patience = self._rules.backups.follow_up.choice_within.total_seconds()
-        await self._store.ask_destination(platform, case, epoch, found, patience)
+        named = [{"rail": name, "kind": self._rules.rails.get(name, MANUAL)} for name in found]
+        await self._store.ask_destination(platform, case, epoch, named, patience)
 
-    async def choose(self, caller: Caller, case: UUID, settings: Mapping[str, Any], chosen: Chosen) -> Status:
+    async def choose(self, caller: Caller, case: UUID, chosen: Chosen) -> Status:
         """The one step: the refund goes the chosen way, or waits for people where it is large or was passed on by an agent.
 
         A pay-out needs a customer at identity `strong`; an agent's check counts with a second person's. Another way than money back is
@@ -90,6 +91,7 @@ class Choices:
         by_agent = caller.kind == "agent"
         if not by_agent and not (caller.kind == "customer" and caller.level.at_least(IdentityLevel.STRONG)):
             return "not_strong"
+        settings = await self._store.platform_settings(caller.platform_id)
         if refund is None or chosen.rail not in self._names(settings, refund, by_agent=by_agent):
             return "not_offered"
         kind = self._rules.rails.get(chosen.rail, MANUAL)

@@ -6,8 +6,8 @@ A job may run twice (its worker was killed after the mail went out): the mail th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -20,6 +20,7 @@ from pgqueuer.models import Schedule
 
 from service.code_letters import CodeLetters
 from service.identity import Identity
+from service.inbox import Inbox
 from service.ports import Declined, Mailer, OutcomeUnknown, Unavailable
 from service.post import CaseMail, Post
 from service.store import idempotency, jobs
@@ -47,6 +48,15 @@ _MISTAKE_TRIES_MAX: Final = 10
 _RECONNECT_SECONDS: Final = 2.0
 # Every five minutes: each pass of the clean-up is bounded, and an evening with a cancelled show leaves many rows.
 _FORGET_CRON: Final = "*/5 * * * *"
+# What is looked at over days need not be looked at within seconds.
+_SLOW_CRON: Final = "* * * * *"
+# Four times a day, off the full hour at which everybody asks; a processor itself tries again for three days.
+_CATCH_UP_CRON: Final = "17 */6 * * *"
+# A week: also what came to nothing while an installation was down over a long weekend.
+_CATCH_UP_DAYS: Final = 7
+
+
+SlowPass = Callable[[], Awaitable[object]]
 
 
 class JobFailed(Exception):  # noqa: N818 - says what happened
@@ -66,15 +76,31 @@ class ReplyJob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Jobs:
-    """One a process: consumes the queue in the process's own event loop, over a connection of its own to `dsn`."""
+    """One a process: consumes the queue in the process's own event loop, over a connection of its own to `dsn`.
 
-    def __init__(self, pool: Pool, dsn: str, *, post: Post, mailer: Mailer, codes: CodeLetters, identity: Identity) -> None:
+    `slow`: bounded passes, each run once a minute by one process.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        dsn: str,
+        *,
+        post: Post,
+        mailer: Mailer,
+        codes: CodeLetters,
+        identity: Identity,
+        inbox: Inbox,
+        slow: Mapping[str, SlowPass],
+    ) -> None:
         self._pool = pool
         self._dsn = dsn
         self._post = post
         self._mailer = mailer
         self._codes = codes
         self._identity = identity
+        self._inbox = inbox
+        self._slow = slow
 
     async def tell_waiting(self, most: int) -> int:
         """Enqueues a letter for each case whose customer has news and is not watching; how many. Safe in every process at once."""
@@ -109,6 +135,9 @@ class Jobs:
         for name, work in (("tell_customer", self.tell_customer), ("send_reply", self.send_reply), ("send_code", self.send_code)):
             queue.entrypoint(name, on_failure="hold", accepts_context=False)(partial(_guarded, name, work))
         queue.schedule("forget_old", _FORGET_CRON, accepts_context=False)(partial(_on_schedule, self.forget_old))
+        for name, slow in self._slow.items():
+            queue.schedule(name, _SLOW_CRON, accepts_context=False)(partial(_on_schedule, slow))
+        queue.schedule("catch_up", _CATCH_UP_CRON, accepts_context=False)(partial(_on_schedule, self.catch_up))
 
     # -------------------------------------------------------------------------------------------------- work
 
@@ -149,10 +178,15 @@ class Jobs:
         log.info(kind, case_id=letter.case.hex, letter=letter.told["letter"])
 
     async def forget_old(self) -> None:
-        """One pass of the clean-up of every platform: keys of requests, sessions, codes, counts, and what the queue says of old jobs."""
+        """One pass of the clean-up of every platform: keys of requests, sessions, codes, counts, old news, the queue's log of old jobs."""
         await self._identity.forget_old()
         await idempotency.forget_old(self._pool)
         await jobs.forget_old(self._pool)
+        await self._inbox.forget_old()
+
+    async def catch_up(self) -> None:
+        """Asks the processors for what they could not deliver within the last week."""
+        await self._inbox.catch_up(datetime.now(UTC) - timedelta(days=_CATCH_UP_DAYS))
 
 
 async def _guarded(name: str, work: Callable[[bytes, int], Awaitable[None]], job: Job) -> None:
@@ -171,7 +205,7 @@ async def _guarded(name: str, work: Callable[[bytes, int], Awaitable[None]], job
         raise RetryRequested(delay=timedelta(seconds=retry_seconds(job.attempts)), reason=_kind(error)) from None
 
 
-async def _on_schedule(work: Callable[[], Awaitable[None]], _schedule: Schedule) -> None:
+async def _on_schedule(work: SlowPass, _schedule: Schedule) -> None:
     await work()
 
 

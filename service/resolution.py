@@ -110,9 +110,12 @@ class Resolution:
 
     async def _ask_where(self, platform: UUID, row: CaseRow, epoch: int) -> None:
         """A refund of the case cannot go back where it came from: nothing is decided anew, the customer says where it should go."""
-        view = await view_store.read(self._pool, platform, order=row.order, show=row.show)
-        waited_out = row.wait_for == ASKS_WHERE and row.wait_until is not None and row.wait_until <= view.now
-        await self._choices.ask(platform, row.id, epoch, view.platform, waited_out=waited_out)
+        waited_out = row.wait_for == ASKS_WHERE and row.wait_until is not None and row.wait_until <= await self._store.now()
+        await self._choices.ask(platform, row.id, epoch, waited_out=waited_out)
+
+    async def carry_out(self, platform: UUID, operation: UUID) -> None:
+        """Advances one operation that was released just now."""
+        await self._operations.take(platform, operation)
 
     async def identify(self, caller: Caller, case: UUID, order_ref: str | None) -> bool:
         """A customer who has proved who they are takes up the case they opened before. False: the proof does not open the order.

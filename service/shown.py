@@ -30,7 +30,7 @@ class OptionShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QuestionShown(msgspec.Struct, frozen=True, kw_only=True):
-    """The one thing that is needed; answer it with `POST /v1/cases/{id}/answers`, or `/identify` for `identity`."""
+    """The one thing that is needed; answer with `POST /v1/cases/{id}/answers`, `/identify` for `identity`, `/payout` for `destination`."""
 
     fact: str
     prompt: str
@@ -43,11 +43,13 @@ class WaitShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperationShown(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is done for the customer. `status`: `working`, `sent` (accepted), `done`, `held` (people must agree), `could_not`."""
+    """One thing that is done for the customer. `status`: `working`, `sent` (accepted), `done`, `held` (people must agree), `choose` (the
+    customer says where it should go, with `POST /v1/cases/{id}/payout`), `could_not`.
+    """
 
     id: str
     action: str
-    status: Literal["working", "sent", "done", "held", "could_not"]
+    status: Literal["working", "sent", "done", "held", "choose", "could_not"]
     amount: int | None = None
     currency: str | None = None
     to: str | None = None
@@ -128,7 +130,7 @@ def show(record: CaseRecord, audience: Audience, access: Sequence[AccessShown]) 
         ended_at=record.ended_at,
         version=record.version,
         answers=_answers(record, with_rules=to_desk) if audience != "holder" else _answers_of_holder(record),
-        question=_question(record) if audience != "holder" or record.requester == "holder" else None,
+        question=_question(record, audience) if audience != "holder" or record.requester == "holder" else None,
         wait=_wait(record),
         operations=tuple(_operation(one, audience) for one in record.operations if audience != "holder" or one.mine),
         access=tuple(access),
@@ -204,11 +206,48 @@ _PROMPTS: Final[Mapping[str, Mapping[str, str]]] = {
     "passes": {"en": "Which ticket is it about?", "de": "Um welches Ticket geht es?"},
 }
 
+# Why money could not go back, by what the first rail proved; then the question.
+_WHERE: Final[Mapping[str, Mapping[str, str]]] = {
+    "closed": {
+        "en": "Your bank closed that card, so the money cannot go back to it. Where should it go?",
+        "de": "Ihre Bank hat diese Karte geschlossen, das Geld kann nicht dorthin zurück. Wohin soll es gehen?",
+    },
+    "refused": {
+        "en": "Your bank did not take the money back. Where should it go?",
+        "de": "Ihre Bank hat das Geld nicht angenommen. Wohin soll es gehen?",
+    },
+    "unreachable": {
+        "en": "We cannot reach the bank's side at the moment and keep trying. You may wait, or choose another way.",
+        "de": "Wir erreichen die Seite der Bank gerade nicht und versuchen es weiter. Sie können warten oder einen anderen Weg wählen.",
+    },
+}
+_CLOSED: Final = frozenset({"expired_or_canceled_card", "lost_or_stolen_card"})
+_WAYS: Final[Mapping[str, Mapping[str, str]]] = {
+    "paypal_payout": {"en": "PayPal account", "de": "PayPal-Konto"},
+    "sandbox_payout": {"en": "sandbox account", "de": "Sandbox-Konto"},
+    "store_credit": {"en": "voucher", "de": "Gutschein"},
+    "manual": {"en": "bank transfer, by our team", "de": "Überweisung durch unser Team"},
+}
 
-def _question(record: CaseRecord) -> QuestionShown | None:
+
+def _where(record: CaseRecord) -> QuestionShown | None:
+    """Where a refund should go that cannot go back where it came from."""
+    refund = next((one for one in record.operations if one.choosable), None)
+    if refund is None:
+        return None
+    why = "unreachable" if refund.state == "SENT" else "closed" if refund.failure in _CLOSED else "refused"
+    options = tuple(
+        OptionShown(value=one["rail"], text=in_language(_WAYS[one["kind"]], record.locale)) for one in refund.result.get("offers", ())
+    )
+    return QuestionShown(fact="destination", prompt=in_language(_WHERE[why], record.locale), options=options)
+
+
+def _question(record: CaseRecord, audience: Audience) -> QuestionShown | None:
     if record.ended_at is not None or record.owner != "timer" or not (record.wait_for or "").startswith("answer:"):
         return None
     fact = (record.wait_for or "").removeprefix("answer:")
+    if fact == "destination":
+        return _where(record) if audience in {"buyer", "desk", "platform"} else None
     if fact in _PROMPTS:
         options = tuple(OptionShown(value=wire(WireId.PASS, one.id), text=one.name) for one in record.passes) if fact == "passes" else ()
         return QuestionShown(fact=fact, prompt=in_language(_PROMPTS[fact], record.locale), options=options)
@@ -234,7 +273,7 @@ def _operation(row: OperationRow, audience: Audience) -> OperationShown:
         status=operation_status(row),
         amount=row.amount,
         currency=row.currency if money else None,
-        to=(row.method or None) if audience != "session" else None,
+        to=_to(row) if audience != "session" else None,
         pass_id=wire(WireId.PASS, row.pass_id) if row.pass_id else None,
         payment=row.payment_ref if to_desk else None,
         holds=row.holds if to_desk else (),
@@ -244,8 +283,16 @@ def _operation(row: OperationRow, audience: Audience) -> OperationShown:
     )
 
 
-def operation_status(row: OperationRow) -> Literal["working", "sent", "done", "held", "could_not"]:
+def _to(row: OperationRow) -> str | None:
+    """What a customer recognises: the card it goes back to, else the way that was chosen."""
+    chosen = next((one["kind"] for one in row.result.get("offers", ()) if one["rail"] == row.rail), None)
+    return (row.method or None) if chosen is None else _WAYS[chosen]["en"]
+
+
+def operation_status(row: OperationRow) -> Literal["working", "sent", "done", "held", "choose", "could_not"]:
     """`sent` when the processor accepted it: never `done` for money that is still on its way."""
+    if row.choosable and row.result.get("offers"):
+        return "choose"
     if row.state in {"REFUSED", "FAILED"}:
         return "could_not"
     if row.state in {"HELD", "NEEDS_REVIEW", "CHOICE_NEEDED"}:

@@ -33,6 +33,8 @@ class OperationRow(msgspec.Struct, frozen=True, kw_only=True):
     approvals_needed: int
     failure: str | None
     result: Mapping[str, Any]
+    choosable: bool
+    """it may go another way: its customer is asked where"""
     token_active: bool
 
 
@@ -116,6 +118,7 @@ SELECT jsonb_build_object(
     'operations', coalesce((SELECT jsonb_agg(jsonb_build_object('id', x.id, 'action', x.action, 'state', x.state, 'accepted_at', x.accepted_at,
         'ended_at', x.ended_at, 'amount', x.amount, 'currency', x.currency, 'rail', x.rail, 'reason', x.reason, 'pass_id', x.pass_id,
         'method', p.method, 'payment_ref', p.ref, 'holds', to_jsonb(x.holds), 'approvals_needed', x.approvals_needed, 'result', x.result,
+        'choosable', x.state = 'CHOICE_NEEDED' OR (x.state = 'SENT' AND x.choice_offered_at IS NOT NULL),
         'approvals', (SELECT count(*) FROM approval y WHERE y.platform_id = $1 AND y.operation_id = x.id),
         'mine', coalesce((SELECT lower(h.email) = $3 FROM pass q JOIN line ON line.platform_id = $1 AND line.id = q.line_id
             JOIN person h ON h.platform_id = $1 AND h.id = line.holder_id WHERE q.platform_id = $1 AND q.id = x.pass_id), false),

@@ -279,7 +279,7 @@ class FlowStore:
         )
         return [Choosing(operation=row["id"], reason=row["reason"], amount=row["amount"], currency=row["currency"]) for row in rows]
 
-    async def ask_destination(self, platform: UUID, case: UUID, epoch: int, offers: Sequence[str], wait_seconds: float) -> bool:
+    async def ask_destination(self, platform: UUID, case: UUID, epoch: int, offers: Sequence[Mapping[str, str]], wait_seconds: float) -> bool:
         """Asks the customer of a leased case. False: nothing to ask any more."""
         asked: bool = await self._call(
             "SELECT case_ask_destination($1, $2, $3, $4::jsonb, $5)  -- $1 is platform_id",
@@ -290,6 +290,10 @@ class FlowStore:
             wait_seconds,
         )
         return asked
+
+    async def platform_settings(self, platform: UUID) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = await self._pool.fetchval("SELECT settings FROM platform WHERE id = $1  -- $1 is platform_id", platform)
+        return found
 
     async def choice_to_people(self, platform: UUID, case: UUID, epoch: int) -> None:
         await self._call("SELECT case_choice_to_people($1, $2, $3)  -- $1 is platform_id", platform, case, epoch)

@@ -30,7 +30,7 @@ from service.operations import LEASE_SECONDS, Operations
 from service.orders import Orders
 from service.plan import Rules
 from service.platforms import Platforms
-from service.ports import Mail, Mailer, RefundRail, Unavailable
+from service.ports import Mail, Mailer, RefundNews, RefundRail, Unavailable
 from service.post import Post
 from service.proofs import Verifier
 from service.rails import Gate
@@ -58,6 +58,11 @@ class NoKeys:
         raise Unavailable(url)
 
 
+class Deaf:
+    async def heard(self, rail: str, news: RefundNews, *, source: str) -> str:
+        raise NotImplementedError((rail, news, source))
+
+
 class Office:
     """The parts that write and send letters, over one database; a test may have several, as an installation has several processes."""
 
@@ -71,8 +76,8 @@ class Office:
         access = Access(pool, KeyRing(self.signing), PUBLIC_URL)
         self.post = Post(pool, platforms=platforms, letters=letters, access=access, public_url=PUBLIC_URL)
         codes = CodeLetters(store=store, platforms=platforms, vault=vault, letters=letters, mailer=mailer)
-        inbox = Inbox(InboxStore(pool), notifications={}, kinds={}, crew=Crew(), clock=lambda: datetime.now(UTC))
-        self.jobs = Jobs(pool, dsn, post=self.post, mailer=mailer, codes=codes, identity=identity, inbox=inbox)
+        inbox = Inbox(InboxStore(pool), Deaf(), notifications={}, kinds={}, crew=Crew(), clock=lambda: datetime.now(UTC))
+        self.jobs = Jobs(pool, dsn, post=self.post, mailer=mailer, codes=codes, identity=identity, inbox=inbox, slow={})
 
 
 class World:

@@ -353,8 +353,19 @@ SUMS: Final[Mapping[str, str]] = {
             AND o.state NOT IN ('REFUSED', 'FAILED')) ON x.line_id = l.id
         GROUP BY l.id, l.awarded, l.price HAVING l.awarded <> coalesce(sum(x.amount), 0) OR l.awarded > l.price""",
     "what the books paid out is what the payment says": """
-        SELECT p.id, p.refunded, sum(b.amount) FROM payment p LEFT JOIN book b ON b.payment_id = p.id AND b.credit LIKE 'paid_out:%'
-        GROUP BY p.id, p.refunded HAVING p.refunded <> coalesce(sum(b.amount), 0)""",
+        SELECT p.id, p.refunded FROM payment p WHERE p.refunded <> (
+            SELECT coalesce(sum(CASE WHEN credit LIKE 'paid_out:%' THEN amount ELSE -amount END), 0) FROM book b
+            WHERE b.payment_id = p.id AND (credit LIKE 'paid_out:%' OR debit LIKE 'paid_out:%'))""",
+    "what the books owe is what was awarded and neither accepted nor ended": """
+        SELECT p.id FROM payment p
+        WHERE (SELECT coalesce(sum(CASE WHEN credit = 'owed_to_customer' THEN amount ELSE -amount END), 0) FROM book b
+               WHERE b.payment_id = p.id AND (credit = 'owed_to_customer' OR debit = 'owed_to_customer'))
+            <> (SELECT coalesce(sum(amount), 0) FROM operation o WHERE o.payment_id = p.id AND o.action = 'refund'
+                AND o.accepted_at IS NULL AND o.ended_at IS NULL)""",
+    "what the books paid elsewhere is what the payment says": """
+        SELECT p.id, p.refunded_elsewhere FROM payment p WHERE p.refunded_elsewhere <> (
+            SELECT coalesce(sum(CASE WHEN credit = 'paid_elsewhere' THEN amount ELSE -amount END), 0) FROM book b
+            WHERE b.payment_id = p.id AND (credit = 'paid_elsewhere' OR debit = 'paid_elsewhere'))""",
     "what the books have in transit is what was accepted and has not ended": """
         SELECT p.id FROM payment p
         WHERE (SELECT coalesce(sum(CASE WHEN credit LIKE 'in_transit:%' THEN amount ELSE -amount END), 0) FROM book b

@@ -187,28 +187,61 @@ async def test_a_refused_key_stops_the_rail_calls_people_and_pays_when_it_is_men
 # --------------------------------------------------------------------------------------------------------------- what was refused
 
 
-async def test_a_refund_that_is_declined_gives_everything_back_and_goes_to_people(house: House, order: Bought) -> None:
-    await _script(house, order, Fault.DECLINED, detail="declined")
+async def test_a_refund_that_is_refused_as_wrong_gives_everything_back_and_goes_to_people(house: House, order: Bought) -> None:
+    await _script(house, order, Fault.DECLINED, detail="bug")
     case = await _with_people(house, await house.report("stream_outage", order))
     assert _refund(case)["status"] == "could_not"
     (operation,) = await house.operations(case["id"])
-    assert (operation["state"], operation["attempts"][0]["state"], operation["attempts"][0]["failure"]) == (
-        "REFUSED",
-        "REJECTED",
-        "declined",
-    )
+    assert (operation["state"], operation["attempts"][0]["state"], operation["attempts"][0]["failure"]) == ("REFUSED", "REJECTED", "bug")
     assert (await house.case_row(case["id"]))["skill"] == "payments"
     await _nothing_paid(house, order)
 
 
-@pytest.mark.parametrize("reason", ["expired_or_canceled_card", "insufficient_funds"])
-async def test_a_refund_that_the_bank_fails_gives_everything_back_and_goes_to_people(house: House, order: Bought, reason: str) -> None:
-    await _script(house, order, Fault.FAILED, detail=reason)
+async def test_a_refund_that_people_took_back_at_the_processor_gives_everything_back(house: House, order: Bought) -> None:
+    await _script(house, order, Fault.FAILED, detail="merchant_request")
     case = await _with_people(house, await house.report("stream_outage", order))
     assert _refund(case)["status"] == "could_not"
-    (operation,) = await house.operations(case["id"])
-    assert (operation["state"], operation["attempts"][0]["state"], operation["attempts"][0]["failure"]) == ("FAILED", "FAILED", reason)
     await _nothing_paid(house, order)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (Fault.FAILED, "expired_or_canceled_card"),
+        (Fault.FAILED, "lost_or_stolen_card"),
+        (Fault.FAILED, "unknown"),
+        (Fault.DECLINED, "declined"),
+    ],
+)
+async def test_money_that_cannot_go_back_stays_owed_and_people_find_a_way_where_nothing_else_is_allowed(
+    house: House, order: Bought, fault: Fault, reason: str
+) -> None:
+    await _script(house, order, fault, detail=reason)
+    case = await _with_people(house, await house.report("stream_outage", order))
+    (operation,) = await house.operations(case["id"])
+    assert (operation["state"], operation["attempts"][0]["failure"]) == ("CHOICE_NEEDED", reason)
+    assert (await house.case_row(case["id"]))["skill"] == "payments"
+    payment = await house.payment(order)
+    assert (payment["reserved"], payment["refunded"]) == (SHARE, 0)
+    await all_holds(house)
+    assert (
+        await house.post(f"/v1/operations/op_{operation['id'].hex}/refuse", {"reason": "paid in cash"}, token=house.desk.lead)
+    ).status_code == 204
+    await _nothing_paid(house, order)
+
+
+async def test_a_balance_that_is_too_low_calls_people_and_the_same_rail_pays_when_it_is_topped_up(house: House, order: Bought) -> None:
+    await _script(house, order, Fault.FAILED, detail="insufficient_funds")
+    case = await house.report("stream_outage", order, wait=0)
+    operation = await house.until_operation(case["id"], lambda one: bool(one["attempts"]) and one["attempts"][0]["state"] == "FAILED")
+    assert (operation["state"], operation["attempts"][0]["failure"]) == ("READY", "insufficient_funds")
+    queue = await house.until(lambda: house.get("/v1/queue?skill=operations", token=house.desk.lead), lambda found: bool(found["cases"]))
+    assert len(queue["cases"]) == 1
+    assert (await house.payment(order))["reserved"] == SHARE
+    await house.pass_time(timedelta(minutes=61))
+    case = await house.until_case(case["id"], lambda found: found["status"] == "resolved")
+    assert [one["state"] for one in (await house.operations(case["id"]))[0]["attempts"]] == ["FAILED", "SUCCEEDED"]
+    await _paid_once(house, order, case)
 
 
 async def test_a_dispute_that_only_the_processor_knows_holds_the_refund_for_people(house: House, order: Bought) -> None:
@@ -287,16 +320,31 @@ async def test_an_accepted_refund_is_told_as_sent_and_counted_when_it_arrives(ho
     await _paid_once(house, order, await house.case(case["id"]))
 
 
-async def test_an_accepted_refund_that_fails_later_opens_its_case_again_for_people(house: House, order: Bought) -> None:
+async def test_an_accepted_refund_that_fails_later_opens_its_case_again(house: House, order: Bought) -> None:
     await _script(house, order, Fault.ACCEPTED)
     case = await house.report("stream_outage", order)
     assert case["status"] == "resolved"
     (operation,) = await house.operations(case["id"])
     assert await house.books.fail_late(operation["attempts"][0]["provider_ref"], "lost_or_stolen_card")
     await house.pass_time(timedelta(minutes=11))
-    later = await house.until_operation(case["id"], lambda one: one["state"] == "FAILED")
+    later = await house.until_operation(case["id"], lambda one: one["state"] == "CHOICE_NEEDED")
     assert (later["attempts"][0]["state"], later["attempts"][0]["failure"]) == ("FAILED", "lost_or_stolen_card")
-    case = await _with_people(house, case)
-    assert _refund(case)["status"] == "could_not"
+    await _with_people(house, case)
     assert (await house.case_row(case["id"]))["skill"] == "payments"
-    await _nothing_paid(house, order)
+    payment = await house.payment(order)
+    assert (payment["reserved"], payment["refunded"]) == (SHARE, 0)
+    await all_holds(house)
+
+
+async def test_a_settled_refund_that_the_bank_sends_back_weeks_later_is_noticed_and_owed_again(house: House, order: Bought) -> None:
+    case = await house.report("stream_outage", order)
+    (operation,) = await house.operations(case["id"])
+    assert operation["state"] == "DONE"
+    assert await house.books.fail_late(operation["attempts"][0]["provider_ref"], "expired_or_canceled_card")
+    await house.pass_time(timedelta(days=20))
+    assert house.app is not None
+    assert await house.app.operations.read_again() >= 1
+    await _with_people(house, case)
+    payment = await house.payment(order)
+    assert (payment["reserved"], payment["refunded"]) == (SHARE, 0)
+    await all_holds(house)

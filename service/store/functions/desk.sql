@@ -199,3 +199,28 @@ BEGIN
         'provider_ref', p_reference));
     RETURN '{"status": "settled"}';
 END $$;
+
+-- What a lead found out about an operation that nobody could be sure of. p_moved: it did happen, under this reference.
+-- A replaced pass that did come about is named by its barcode. {status: settled|not_in_review|reference_needed}
+CREATE OR REPLACE FUNCTION operation_judge(p_platform uuid, p_operation uuid, p_actor text, p_moved boolean, p_reference text) RETURNS jsonb
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_now timestamptz := app_now();
+    o operation;
+    a attempt;
+BEGIN
+    SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation;
+    PERFORM 1 FROM orders WHERE platform_id = p_platform AND id = o.order_id FOR NO KEY UPDATE;
+    PERFORM 1 FROM cases WHERE platform_id = p_platform AND id = o.case_id FOR NO KEY UPDATE;
+    IF p_moved AND p_reference IS NULL AND o.action IN ('refund', 'replace_pass') THEN RETURN '{"status": "reference_needed"}'; END IF;
+    UPDATE operation SET lease_epoch = lease_epoch + 1 WHERE platform_id = p_platform AND id = p_operation AND state = 'NEEDS_REVIEW' RETURNING * INTO o;
+    IF NOT FOUND THEN RETURN '{"status": "not_in_review"}'; END IF;
+    SELECT * INTO a FROM attempt WHERE platform_id = p_platform AND operation_id = p_operation ORDER BY seq DESC LIMIT 1;
+    PERFORM timeline_add(p_platform, o.case_id, jsonb_build_array(jsonb_build_object('kind', 'operation_judged', 'source', 'agent', 'actor', p_actor,
+        'data', jsonb_build_object('operation', o.id, 'moved', p_moved, 'reference', p_reference))), v_now);
+    PERFORM operation_record(jsonb_build_object('platform', p_platform, 'operation', p_operation, 'epoch', o.lease_epoch, 'attempt', a.id, 'try', 0,
+        'result', 'ANSWERED', 'attempt_state', CASE WHEN p_moved THEN 'SUCCEEDED' ELSE 'FAILED' END,
+        'state', CASE WHEN p_moved THEN 'DONE' ELSE 'FAILED' END, 'provider_ref', p_reference, 'barcode', p_reference,
+        'resend', gen_random_uuid()));
+    RETURN '{"status": "settled"}';
+END $$;

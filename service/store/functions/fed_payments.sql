@@ -98,8 +98,7 @@ BEGIN
 END $$;
 
 -- One payment of the feed. awarded, reserved and refunded are ours alone: where the feed's captured would fall below what we have refunded and
--- reserved, the row keeps that sum and the difference becomes a fact. A lost dispute is a refund made by others: of the disputed amount, else of
--- all that is left.
+-- reserved, the row keeps that sum and the difference becomes a fact. A dispute that the processor told us of is the processor's to end.
 CREATE OR REPLACE FUNCTION order_payment_put(p uuid, of_order uuid, item jsonb, learnt_at timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     was payment;
@@ -116,23 +115,22 @@ BEGIN
     ON CONFLICT (platform_id, order_id, ref) DO UPDATE SET rail = excluded.rail,
         provider_ref = coalesce(excluded.provider_ref, mine.provider_ref), status = excluded.status, amount = excluded.amount,
         captured = greatest(excluded.captured, mine.refunded + mine.reserved),
-        dispute = CASE WHEN excluded.fed_dispute IS DISTINCT FROM mine.fed_dispute THEN excluded.dispute ELSE mine.dispute END,
-        fed_dispute = excluded.fed_dispute, disputed = coalesce(excluded.disputed, mine.disputed), method = excluded.method,
+        dispute = CASE WHEN excluded.fed_dispute IS DISTINCT FROM mine.fed_dispute AND NOT EXISTS (
+            SELECT FROM dispute d WHERE d.platform_id = p AND d.payment_id = mine.id) THEN excluded.dispute ELSE mine.dispute END,
+        fed_dispute = excluded.fed_dispute, disputed = CASE WHEN EXISTS (SELECT FROM dispute d WHERE d.platform_id = p AND d.payment_id = mine.id)
+            THEN mine.disputed ELSE coalesce(excluded.disputed, mine.disputed) END, method = excluded.method,
         paid_at = excluded.paid_at, created_at = excluded.created_at
     RETURNING * INTO became;
     FOR refund IN SELECT * FROM jsonb_array_elements(item->'refunds_elsewhere') LOOP
         facts := facts || refund_elsewhere_put(p, became.id, refund, learnt_at);
     END LOOP;
     became.refunded_elsewhere := payment_recount(p, became.id);
-    IF became.dispute = 'lost' AND was.dispute IS DISTINCT FROM 'lost' THEN
-        INSERT INTO refund_elsewhere (platform_id, payment_id, ref, amount, state, happened_at)
-        SELECT p, became.id, 'dispute', lost, 'done', learnt_at
-        FROM (SELECT coalesce(became.disputed, became.captured - became.refunded - became.refunded_elsewhere) AS lost) dispute WHERE lost > 0
-        ON CONFLICT (platform_id, payment_id, ref) DO UPDATE SET amount = excluded.amount, state = 'done';
-        became.refunded_elsewhere := payment_recount(p, became.id);
-    ELSIF became.dispute = 'won' AND was.dispute = 'lost' THEN
-        UPDATE refund_elsewhere SET state = 'failed' WHERE platform_id = p AND payment_id = became.id AND ref = 'dispute';
-        became.refunded_elsewhere := payment_recount(p, became.id);
+    IF became.dispute IS DISTINCT FROM coalesce(was.dispute, 'none') THEN
+        IF became.dispute = 'lost' THEN PERFORM payment_dispute_count(p, became.id, became.disputed, learnt_at);
+        ELSIF was.dispute = 'lost' AND became.dispute = 'won' THEN PERFORM payment_dispute_count(p, became.id, 0, learnt_at);
+        END IF;
+        PERFORM payment_dispute_settle(p, became.id, learnt_at);
+        SELECT * INTO became FROM payment WHERE platform_id = p AND id = became.id;
     END IF;
     RETURN payment_facts(was, became, (item->>'captured')::bigint, learnt_at) || facts;
 END $$;

@@ -24,6 +24,9 @@ _AGE_MAX: Final = timedelta(days=4)
 _AHEAD_MAX: Final = timedelta(minutes=5)
 # The webhook's answer is due within eight seconds; asking for each of the ids has to be over before that.
 _VERIFY_SECONDS_MAX: Final = 6.0
+# Anybody can send us something to ask PayPal about. Four questions at once are far more than genuine deliveries need, and leave
+# most of the connections, and of PayPal's patience, to pay-outs; who has to wait too long is told to come again.
+_QUESTIONS_AT_ONCE: Final = 4
 # One in use, one to replace it, and one more.
 _WEBHOOK_IDS_MAX: Final = 3
 # PayPal's notifications have two to five kilobytes.
@@ -82,13 +85,14 @@ class PayPalNotifications:
             raise ValueError(f"one to {_WEBHOOK_IDS_MAX} webhook ids, letters and digits each")
         self._rail = rail
         self._webhook_ids = tuple(webhook_ids)
+        self._few = asyncio.Semaphore(_QUESTIONS_AT_ONCE)
 
     async def opened(self, body: bytes, headers: Mapping[str, str], now: datetime) -> Sequence[Event]:
         """The event, once PayPal vouches for it. Raises Forged, ValueError, Unavailable when PayPal cannot be asked."""
         asked = _question(headers, now)
         told = _read(body)
         try:
-            async with asyncio.timeout(_VERIFY_SECONDS_MAX):
+            async with asyncio.timeout(_VERIFY_SECONDS_MAX), self._few:
                 for webhook_id in self._webhook_ids:
                     if await self._vouched(msgspec.json.encode(asked | {"webhook_id": webhook_id, "webhook_event": msgspec.Raw(body)})):
                         return (_event(told),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -218,6 +219,32 @@ async def test_while_one_webhook_replaces_another_both_are_believed(world: World
         await both.opened(body, world.stub.signed(body, NOW, webhook_id="OTHER"), NOW)
 
     assert event == newer
+
+
+class Crowded:
+    """PayPal with its door half open: counts how many ask at once."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    async def call(self, method: str, path: str, *, body: bytes) -> bytes:
+        del method, path, body
+        self.now += 1
+        self.most = max(self.most, self.now)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        self.now -= 1
+        return b'{"verification_status": "FAILURE"}'
+
+
+async def test_a_flood_of_forgeries_leaves_connections_to_pay_outs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    crowded = Crowded()
+    monkeypatch.setattr(world.rail, "http", crowded)
+
+    answers = await asyncio.gather(*(world.opened(world.body()) for _ in range(40)), return_exceptions=True)
+
+    assert {type(answer) for answer in answers} == {Forged}
+    assert crowded.most == 4
 
 
 @pytest.mark.parametrize("ids", [[], ["A", "B", "C", "D"], [""], ["A-1"], ['A","x":"']])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 import msgspec
@@ -138,6 +138,14 @@ class RefundRail(Protocol):
 
     async def check(self) -> str:
         """One cheap read that proves address and key, for `doctor`; returns what to show. Raises Unavailable."""
+
+
+@runtime_checkable
+class ReadsByReference(Protocol):
+    """Of rails that keep no list, and tell of one pay-out by the reference that they gave it."""
+
+    async def read_batch(self, provider_ref: str, /) -> RefundSeen:
+        """The pay-out as it is now. Raises Declined("not_found"), Declined("unsupported") where it is not one alone, Unavailable."""
 
 
 class Authorisations(Protocol):

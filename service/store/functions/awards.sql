@@ -77,6 +77,7 @@ BEGIN
         VALUES (p_platform, p_now, 'sales', 'owed_to_customer', p.amount, p.currency, p.payment_id, p.id);
         IF v_unseen > (p_limits->>'auto')::bigint AND NOT 'amount' = ANY (v_holds) THEN v_holds := v_holds || 'amount'::text; END IF;
         IF p.rail IS NULL THEN v_holds := v_holds || 'outside'::text; END IF;
+        IF order_has_recovered_refund(p_platform, p_order) THEN v_holds := v_holds || 'recovered'::text; END IF;
         IF cardinality(v_holds) = 0 THEN
             v_cap := caps_take(p_platform, p_caps, p.rail, p.currency, p.amount, p_now);
             IF v_cap IS NOT NULL THEN v_holds := v_holds || ('cap_' || v_cap); END IF;

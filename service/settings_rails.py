@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -99,10 +100,18 @@ def _rail(reader: Reader, name: str, *, database_needed: bool) -> Rail:
         # One call in ten seconds is as good as none; no processor takes a thousand a second from one account.
         pace=reader.number(f"{prefix}PACE", least=0.1, most=1000.0),
     )
+    if rail.base_url is not None and not _keeps_secrets(rail.base_url):
+        reader.mistake(f"{prefix}BASE_URL", "has to start with https://: our key goes there")
     _check_fields(reader, prefix, kind)
     if kind in SANDBOX_KINDS and database_needed and rail.database_url is None and reader.text("SANDBOX_DATABASE_URL") is None:
         reader.missing(f"{prefix}DATABASE_URL", "or MAKEGOOD_SANDBOX_DATABASE_URL is needed: the sandbox keeps its ledger there")
     return rail
+
+
+def _keeps_secrets(url: str) -> bool:
+    """HTTPS, or a stand-in on this very machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or parts.hostname in {"localhost", "127.0.0.1", "::1"}
 
 
 def _check_fields(reader: Reader, prefix: str, kind: str | None) -> None:

@@ -9,11 +9,14 @@ from typing import Final, TypeVar
 import httpx
 import msgspec
 
+from integrations.credit_platform import PlatformGiftCards
+from integrations.credit_rail import StoreCreditRail
 from integrations.jwks_http import HttpJwks
 from integrations.mail_smtp import SmtpMailer
 from integrations.payments_adyen import AdyenRail
 from integrations.payments_adyen_notifications import AdyenNotifications
 from integrations.payments_stripe import StripeRail
+from integrations.payments_stripe_webhook import StripeNotifications
 from integrations.payouts_paypal import LIVE as PAYPAL_LIVE
 from integrations.payouts_paypal import PayPalPayoutRail
 from integrations.payouts_paypal_news import PayPalNotifications
@@ -65,9 +68,17 @@ async def open_vendors(settings: Settings) -> AsyncIterator[Vendors]:
 
 @asynccontextmanager
 async def _stripe(_: Settings, rail: Rail) -> AsyncIterator[Opened]:
-    stripe = StripeRail(rail.name, _given(rail, rail.api_key).reveal(), base_url=rail.base_url, stripe_account=rail.account)
+    stripe = StripeRail(
+        rail.name,
+        _given(rail, rail.api_key).reveal(),
+        base_url=rail.base_url,
+        stripe_account=rail.account,
+        reverse_transfer=rail.reverse_transfer,
+        refund_application_fee=rail.refund_application_fee,
+    )
+    secrets = [secret.reveal() for secret in rail.webhook_secrets]
     try:
-        yield Opened(rail=stripe)
+        yield Opened(rail=stripe, notifications=StripeNotifications(stripe, secrets) if secrets else None)
     finally:
         await stripe.close()
 
@@ -95,6 +106,15 @@ async def _paypal(_: Settings, rail: Rail) -> AsyncIterator[Opened]:
 
 
 @asynccontextmanager
+async def _store_credit(_: Settings, rail: Rail) -> AsyncIterator[Opened]:
+    cards = PlatformGiftCards(_given(rail, rail.base_url), _given(rail, rail.api_key).reveal())
+    try:
+        yield Opened(rail=StoreCreditRail(rail.name, issuer=cards))
+    finally:
+        await cards.close()
+
+
+@asynccontextmanager
 async def _sandbox(settings: Settings, rail: Rail) -> AsyncIterator[Opened]:
     pool = await open_sandbox(_given(rail, rail.database_url or settings.sandbox_database_url).reveal())
     try:
@@ -107,6 +127,7 @@ OPENERS: Final[Mapping[str, Callable[[Settings, Rail], AbstractAsyncContextManag
     "stripe": _stripe,
     "adyen": _adyen,
     "paypal_payout": _paypal,
+    "store_credit": _store_credit,
     "sandbox": _sandbox,
 }
 

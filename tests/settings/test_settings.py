@@ -193,6 +193,7 @@ def test_each_kind_of_rail_names_all_that_it_needs(kind: str, missing: tuple[str
         ({**PAYPAL, "MERCHANT_ACCOUNT": "x"}, "MERCHANT_ACCOUNT means nothing to a rail of kind paypal_payout"),
         ({**PAYPAL, "WEBHOOK_SECRETS": WHSEC}, "WEBHOOK_SECRETS means nothing to a rail of kind paypal_payout"),
         ({**PAYPAL, "WEBHOOK_IDS": "1AB/../2"}, "WEBHOOK_IDS must be letters and digits each, by commas"),
+        ({**ADYEN, "BASE_URL": "http://adyen.example"}, "BASE_URL has to start with https://"),
         ({**ADYEN, "REVERSE_TRANSFER": "yes"}, "REVERSE_TRANSFER means nothing to a rail of kind adyen"),
         ({**ADYEN, "DATABASE_URL": "postgresql://u@h/d"}, "DATABASE_URL means nothing to a rail of kind adyen"),
         ({**ADYEN, "WEBHOOK_SECRETS": WHSEC}, "WEBHOOK_SECRETS must be hex keys of at least 16 bytes, by commas"),

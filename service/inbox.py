@@ -8,13 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import structlog
 
 from service.crew import Crew
-from service.model import Json
 from service.ports import DisputeNews, Event, News, Notifications, RefundNews, Unavailable
 from service.store.inbox import InboxRow, InboxStore
 
@@ -61,12 +60,18 @@ _MISSED_MAX: Final = 10_000
 _MISSED_BATCH: Final = 100
 
 
+class HearsRefunds(Protocol):
+    async def heard(self, rail: str, news: RefundNews, *, source: str) -> str:
+        """Applies what a processor says of a refund, ours or not: applied, known, elsewhere, mismatch or unknown_payment."""
+
+
 class Inbox:
     """One a process. `notifications`: rail -> its webhook, where a secret is set; `kinds`: rail -> its kind."""
 
     def __init__(
         self,
         store: InboxStore,
+        operations: HearsRefunds,
         *,
         notifications: Mapping[str, Notifications],
         kinds: Mapping[str, str],
@@ -74,6 +79,7 @@ class Inbox:
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
+        self._operations = operations
         self._notifications = notifications
         self._kinds = kinds
         self._crew = crew
@@ -144,7 +150,7 @@ class Inbox:
 
     async def _apply_news(self, row: InboxRow, news: News) -> str:
         if isinstance(news, RefundNews):
-            return await self._store.refund(refund_document(row, news))
+            return await self._operations.heard(row.rail, news, source="webhook")
         about = {"rail": row.rail, "payment_ref": news.payment_ref, "at": row.event.happened_at or row.received_at}
         if isinstance(news, DisputeNews):
             about |= {"ref": news.dispute_ref, "state": news.state, "amount": news.amount.minor, "currency": news.amount.currency}
@@ -212,24 +218,6 @@ def outcome_of(statuses: Sequence[str]) -> str:
     if not statuses:
         return "nothing"
     return "unknown_payment" if all(status == "unknown_payment" for status in statuses) else "applied"
-
-
-def refund_document(row: InboxRow, news: RefundNews) -> Json:
-    refund = news.refund
-    return {
-        "rail": row.rail,
-        "payment_ref": news.payment_ref,
-        "provider_ref": refund.provider_ref,
-        "attempt": refund.attempt_id,
-        "operation": refund.operation_id,
-        "state": refund.state,
-        "failure": refund.failure,
-        "waiting": refund.waiting,
-        "amount": refund.amount.minor,
-        "currency": refund.amount.currency,
-        "at": refund.at or row.event.happened_at or row.received_at,
-        "source": "webhook",
-    }
 
 
 def retry_seconds(tries: int) -> float:

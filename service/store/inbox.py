@@ -85,10 +85,6 @@ class InboxStore:
         """What came of it, and when to try again (None: never), unless somebody else has taken it up since."""
         await self._pool.execute(_MARK, row.rail, row.event.id, row.tries, outcome, again_seconds)
 
-    async def refund(self, document: Json) -> str:
-        """`applied`, `known`, `elsewhere` (made by others, and counted) or `unknown_payment`."""
-        return await self._status("SELECT refund_news($1::jsonb)  -- every platform: a rail is the installation's", document)
-
     async def dispute(self, document: Json) -> str:
         """`applied`, `known` or `unknown_payment`."""
         return await self._status("SELECT dispute_news($1::jsonb)  -- every platform: a rail is the installation's", document)

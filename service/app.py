@@ -28,6 +28,7 @@ from service.api.customer_identity import CustomerIdentity
 from service.api.desk import DeskRoutes
 from service.api.frame import Parts, build_app
 from service.api.platform import PlatformFeed
+from service.api.rails import RailRoutes
 from service.api.requests import ClientAddress
 from service.api.webhooks import WebhookRoutes
 from service.api.wellknown import WellKnown
@@ -51,6 +52,7 @@ from service.ports import RefundRail
 from service.post import Post
 from service.proofs import Verifier
 from service.queue import Queue
+from service.rail_status import Rails
 from service.rails import Gate
 from service.resolution import Resolution
 from service.sealing import Vault
@@ -190,6 +192,7 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
             "signing_keys": signing,
             "access": access,
             "brakes": brakes,
+            "rails": Rails(RailStore(pool), rails=vendors.rails, kinds=vendors.kinds, paces=vendors.paces),
             "inbox": inbox,
         }
         yield Application(
@@ -218,8 +221,8 @@ async def _check_platforms(store: PlatformStore, kinds: Mapping[str, str]) -> No
 
 
 VERSION: Final = metadata.version("makegood")
-DOMAIN: Final = ("cases", "queue", "orders", "shows", "identity", "platforms", "signing_keys", "access", "brakes", "inbox")
-ROUTES: Final = (CustomerIdentity, CaseRoutes, DeskRoutes, PlatformFeed, AccessRoutes, BrakeRoutes, WebhookRoutes, WellKnown)
+DOMAIN: Final = ("cases", "queue", "orders", "shows", "identity", "platforms", "signing_keys", "access", "brakes", "rails", "inbox")
+ROUTES: Final = (CustomerIdentity, CaseRoutes, DeskRoutes, PlatformFeed, AccessRoutes, BrakeRoutes, RailRoutes, WebhookRoutes, WellKnown)
 FAILURES: Final = {
     **case_routes.FAILURES,
     **customer_identity.FAILURES,

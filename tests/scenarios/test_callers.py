@@ -58,6 +58,8 @@ REASON: Final = {"reason": "because a test says so"}
 # {case}, {operation}, {pass}: ids of the first platform's things, filled in below.
 TABLE: Final[Mapping[str, Row]] = {
     "GET /.well-known/jwks.json": Row(callers=ANYONE, theirs=OWN),
+    "POST /webhooks/{kind}": Row(callers=ANYONE, theirs="the processor signs the body; a rail is the installation's"),
+    "POST /webhooks/{kind}/{rail}": Row(callers=ANYONE, theirs="the processor signs the body; a rail is the installation's"),
     "POST /v1/sessions": Row(callers=ANYONE, theirs=OWN),
     "POST /v1/sessions/codes": Row(callers=CUSTOMER, theirs=OWN),
     "POST /v1/sessions/verify": Row(callers=CUSTOMER, theirs=OWN),
@@ -93,6 +95,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "POST /v1/operations/{operation_id}/judge": Row(callers=AGENT, scope="actions:write", body={"moved": False}, leads_only=True),
     "POST /v1/access/tokens": Row(callers=PLATFORM, scope="orders:write", body={"pass_id": "{pass}", "show": "{show}"}),
     "POST /v1/access/check": Row(callers=PLATFORM, scope="access:check", theirs="another's token is a token that opens nothing"),
+    "GET /v1/rails": Row(callers=DESK | PLATFORM, scope="orders:read", theirs=OWN),
     "GET /v1/brakes": Row(callers=PLATFORM | AGENT, scope="brakes:write", theirs=OWN, leads_only=True),
     "PUT /v1/brakes/{kind}/{ref}": Row(callers=PLATFORM | AGENT, scope="brakes:write", body=REASON, theirs=REFS, leads_only=True),
     "DELETE /v1/brakes/{kind}/{ref}": Row(callers=PLATFORM | AGENT, scope="brakes:write", theirs=REFS, leads_only=True),

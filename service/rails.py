@@ -67,6 +67,7 @@ GO: Final = Entry(kind="go")
 class _Known(msgspec.Struct, frozen=True, kw_only=True):
     """What this process remembers of a rail, in its own monotonic clock."""
 
+    learnt_at: float
     failures: int = 0
     open_until: float | None = None
     probe_until: float = -math.inf
@@ -120,8 +121,12 @@ class Gate:
 
     async def refresh(self) -> None:
         """Learns what other processes have reported."""
+        began = self._monotonic()
         for seen in await self._store.all():
-            self._learn(seen)
+            known = self._known.get(seen.rail)
+            # What this process has reported meanwhile is newer than what this reading saw.
+            if known is None or known.learnt_at <= began:
+                self._learn(seen)
 
     async def enter(self, rail: str, *, interactive: bool) -> Entry:
         """Whether a call may go to this rail now; may wait here for its slot, two seconds at most.
@@ -142,7 +147,9 @@ class Gate:
         # Another has the place, or has already closed it: then it is open to everybody, this one the next time.
         return self._shut(rail) or Entry(kind="wait", seconds=0.0)
 
-    async def report(self, rail: str, outcome: Outcome, *, probe: bool, retry_after_seconds: float | None = None, word: str = "") -> None:
+    async def report(
+        self, rail: str, outcome: Outcome, *, probe: bool, retry_after_seconds: float | None = None, word: str = "no_answer"
+    ) -> None:
         """What came of a call that was let in.
 
         `reached`: any definite answer, also a decline. `failed`: never sent, unknown, 5xx; `word` says which. `limited` (429) holds every
@@ -166,6 +173,7 @@ class Gate:
     def _learn(self, seen: RailSeen, *, tell: str = "") -> None:
         now = self._monotonic()
         self._known[seen.rail] = _Known(
+            learnt_at=now,
             failures=seen.failures,
             open_until=None if seen.open_left is None else now + seen.open_left,
             probe_until=-math.inf if seen.probe_left is None else now + seen.probe_left,

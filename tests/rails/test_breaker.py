@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from service.rails import LIMITS, PROBE_SECONDS, Outcome
+from service.store.rails import RailSeen
 from tests.rails.conftest import RAIL, Process, Town
 
 
@@ -137,6 +139,21 @@ async def test_answers_to_calls_that_began_before_it_opened_change_nothing(town:
     await fails(second, LIMITS.failures)
     await first.store.reached(RAIL, probe=False)
     assert await town.pool.fetchrow("SELECT open_until, open_seconds FROM rail_state") == before
+
+
+async def test_an_older_reading_does_not_undo_what_was_reported_meanwhile(town: Town) -> None:
+    first, _ = town.processes()
+    await fails(first, 1)
+    read = first.store.all
+
+    async def slow() -> Sequence[RailSeen]:
+        seen = await read()
+        await fails(first, LIMITS.failures - 1)
+        return seen
+
+    first.store.all = slow  # type: ignore[method-assign]
+    await first.gate.refresh()
+    assert (await first.gate.enter(RAIL, interactive=True)).kind == "refused"
 
 
 async def test_another_rail_is_not_touched(town: Town) -> None:

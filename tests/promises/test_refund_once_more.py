@@ -131,3 +131,15 @@ async def test_two_different_refunds_of_the_same_amount_on_one_payment_are_both_
         case = await house.report("stream_outage", order, show=show)
         assert (await _settled(house, case))["status"] == "resolved"
     await _paid(house, order, times=2)
+
+
+async def test_two_different_refunds_of_the_same_amount_that_are_under_way_together_are_both_paid(house: House, ref: str) -> None:
+    """The second is asked for while the first is still open: it is about another show, and no repeat of the first."""
+    order, shows = await _for_two_shows(house, ref)
+    await house.books.script(Script(fault=Fault.NO_ANSWER, times=None, payment_ref=order.payments[0]))
+    cases = [await house.report("stream_outage", order, show=show, wait=0) for show in shows]
+    await house.books.clear()
+    await house.pass_time(timedelta(minutes=2))
+    for case in cases:
+        assert (await _settled(house, case))["status"] == "resolved"
+    await _paid(house, order, times=2)

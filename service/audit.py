@@ -88,7 +88,7 @@ def compare(ours: Sequence[OurMovement], theirs: Iterable[Movement]) -> Sequence
     for movement in sorted({one.refund.provider_ref: one for one in theirs}.values(), key=lambda one: one.refund.provider_ref):
         seen = movement.refund
         pairs.append(((by_attempt.get(seen.attempt_id) if seen.attempt_id else None) or by_ref.get(seen.provider_ref), movement))
-    doubles = _doubles(pairs)
+    doubles = _doubles(pairs, {one.operation: one.provider_ref for one in ours if one.state in PAID and one.provider_ref})
     found = [Difference(kind="twice", ours=mine, theirs=movement) for mine, movement in doubles.values()]
     for mine, movement in pairs:
         kind = _kind(mine, movement.refund)
@@ -99,8 +99,13 @@ def compare(ours: Sequence[OurMovement], theirs: Iterable[Movement]) -> Sequence
     return sorted(found, key=_gravity)
 
 
-def _doubles(pairs: Sequence[tuple[OurMovement | None, Movement]]) -> Mapping[str, tuple[OurMovement | None, Movement]]:
-    """What was paid beside the one that counts, by the processor's reference: under our attempt, or for the same operation."""
+def _doubles(
+    pairs: Sequence[tuple[OurMovement | None, Movement]], counted: Mapping[UUID, str]
+) -> Mapping[str, tuple[OurMovement | None, Movement]]:
+    """What was paid beside the one that counts, by the processor's reference: under our attempt, or for the same operation.
+
+    `counted`: operations that our books have as paid, and the reference of that.
+    """
     paid: dict[UUID, list[tuple[OurMovement | None, Movement]]] = defaultdict(list)
     found: dict[str, tuple[OurMovement | None, Movement]] = {}
     for mine, movement in pairs:
@@ -108,7 +113,8 @@ def _doubles(pairs: Sequence[tuple[OurMovement | None, Movement]]) -> Mapping[st
         operation = mine.operation if mine else seen.operation_id
         if seen.state not in PAID or operation is None:
             continue
-        if mine is not None and mine.provider_ref not in {None, seen.provider_ref}:
+        beside = mine is not None and mine.provider_ref not in {None, seen.provider_ref}
+        if beside or counted.get(operation, seen.provider_ref) != seen.provider_ref:
             found[seen.provider_ref] = (mine, movement)
         else:
             paid[operation].append((mine, movement))

@@ -28,11 +28,13 @@ _COLUMNS: Final = """
     JOIN platform f ON f.id = a.platform_id
 """
 
-# $1 rail, $2 ids of attempts as keys, $3 references. Two looks at two indexes; an OR would read the table.
+# $1 rail, $2 ids of attempts, $3 ids of operations (whatever rail paid them: two may have), $4 references. Each by its own index; an OR would
+# read the table.
 _NAMED: Final = f"""
     -- every platform: a rail is the installation's
-    {_COLUMNS} WHERE a.rail = $1 AND a.platform_id = o.platform_id AND a.key IN (SELECT 'mg-' || replace(one::text, '-', '') FROM unnest($2::uuid[]) one)
-    UNION {_COLUMNS} WHERE a.rail = $1 AND a.provider_ref = ANY ($3::text[])
+    {_COLUMNS} WHERE a.rail = $1 AND a.key IN (SELECT 'mg-' || replace(one::text, '-', '') FROM unnest($2::uuid[]) one)
+    UNION {_COLUMNS} WHERE a.operation_id = ANY ($3::uuid[])
+    UNION {_COLUMNS} WHERE a.rail = $1 AND a.provider_ref = ANY ($4::text[])
 """
 
 # $1 rail, $2 since, $3 until, $4 and $5 the last one before, $6 states, $7 most
@@ -64,9 +66,11 @@ class AuditStore:
         found: datetime = await self._pool.fetchval("SELECT app_now()")
         return found
 
-    async def named(self, rail: str, attempts: Sequence[UUID], provider_refs: Sequence[str]) -> Sequence[OurMovement]:
-        """Attempts on this rail with one of these ids, or one of these references of the processor."""
-        return [_ours(row) for row in await self._pool.fetch(_NAMED, rail, attempts, provider_refs)]
+    async def named(
+        self, rail: str, attempts: Sequence[UUID], operations: Sequence[UUID], provider_refs: Sequence[str]
+    ) -> Sequence[OurMovement]:
+        """Attempts on this rail with one of these ids or references of the processor; and those of these operations on any rail."""
+        return [_ours(row) for row in await self._pool.fetch(_NAMED, rail, attempts, operations, provider_refs)]
 
     async def sent(
         self, rail: str, since: datetime, until: datetime, *, after: OurMovement | None, states: Sequence[str], most: int
@@ -78,7 +82,7 @@ class AuditStore:
     async def request(self, attempt: UUID) -> RefundRequest:
         """What an attempt asked for. Raises msgspec.ValidationError for one that people settled by hand."""
         stored = await self._pool.fetchval(
-            "SELECT request FROM attempt WHERE id = $1  -- every platform: the id came from an audit of all", attempt
+            "SELECT request FROM attempt WHERE key = $1  -- every platform: the id came from an audit of all", f"mg-{attempt.hex}"
         )
         return msgspec.convert(stored, RefundRequest)
 

@@ -30,8 +30,8 @@ DECLARE
     o operation;
     live attempt;
 BEGIN
-    -- every platform: a rail is the installation's
-    SELECT * INTO o FROM operation WHERE id = (doc->>'operation')::uuid AND action = 'refund';
+    -- every platform: a rail is the installation's; one by one, since that is how operations are found quickly
+    SELECT x.* INTO o FROM platform f JOIN operation x ON x.platform_id = f.id AND x.id = (doc->>'operation')::uuid AND x.action = 'refund';
     IF o.id IS NULL THEN RETURN '{"status": "unknown_operation"}'; END IF;
     PERFORM 1 FROM orders WHERE platform_id = o.platform_id AND id = o.order_id FOR NO KEY UPDATE;
     PERFORM 1 FROM cases WHERE platform_id = o.platform_id AND id = o.case_id FOR NO KEY UPDATE;

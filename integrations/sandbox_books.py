@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Literal, TypeAlias
 
 import asyncpg
 import msgspec
 
+from integrations.sandbox_posts import NOTIFICATION_COLUMNS, SignedPost, Told, signed_post
 from service.model import Money
 
 SandboxPool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -30,9 +32,11 @@ class Fault(StrEnum):
     DECLINED = "declined"
     """refused with the word in `detail`"""
     ACCEPTED = "accepted"
-    """taken, but pending until `settle` or `fail_late`"""
+    """taken, but pending until `settle` or `fail_late`; what it waits for in `detail`: `insufficient_funds`, `customer` or nothing"""
     FAILED = "failed"
     """refused by the bank, with the reason in `detail`"""
+    BROKEN_FOR_GOOD = "broken_for_good"
+    """a server error that the same key gets for ever; with `carried_out` in `detail`, it was carried out all the same"""
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +45,7 @@ class Script(msgspec.Struct, frozen=True, kw_only=True):
     fault: Fault
     times: int | None = 1
     payment_ref: str = ""
-    call: Literal["refund", "read", "any"] = "refund"
+    call: Literal["refund", "read", "cancel", "any"] = "refund"
     detail: str = ""
     retry_after_seconds: float | None = None
 
@@ -53,6 +57,8 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     amount: Money
     refunded_minor: int = 0
     disputed: bool = False
+    authorised_minor: int = 0
+    """held on the card; then the amount, which is what was captured, is nothing"""
 
 
 class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,8 +67,9 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
     payment_ref: str
     currency: str
     captured_minor: int
+    """nothing, where the rail pays out"""
     loaded_minor: int
-    """refunded before, by others"""
+    """refunded by others, before or in between"""
     refunded_minor: int
     """refunded through the rail and not failed or cancelled"""
     refunds: int
@@ -71,16 +78,20 @@ class LedgerLine(msgspec.Struct, frozen=True, kw_only=True):
     """refunds that failed or were cancelled"""
 
 
-_LEDGER = """
-    SELECT c.payment_ref, c.currency, c.captured AS captured_minor,
-           coalesce(sum(r.amount) FILTER (WHERE r.reason = 'loaded'), 0)::bigint AS loaded_minor,
-           coalesce(sum(r.amount) FILTER (WHERE r.reason <> 'loaded' AND r.state IN ('ACCEPTED', 'SUCCEEDED')), 0)::bigint
-               AS refunded_minor,
-           count(*) FILTER (WHERE r.reason <> 'loaded' AND r.state IN ('ACCEPTED', 'SUCCEEDED')) AS refunds,
+_NOTIFICATIONS = f"""
+    SELECT {NOTIFICATION_COLUMNS} FROM sandbox.notification WHERE account = $1 AND id > $2 ORDER BY id LIMIT 1000
+"""
+_OF_OTHERS = "r.reason IN ('loaded', 'elsewhere')"
+_LEDGER = f"""
+    SELECT payment_ref, coalesce(min(c.currency), min(r.currency)) AS currency, coalesce(min(c.captured), 0) AS captured_minor,
+           coalesce(sum(r.amount) FILTER (WHERE {_OF_OTHERS}), 0)::bigint AS loaded_minor,
+           coalesce(sum(r.amount) FILTER (WHERE NOT {_OF_OTHERS} AND r.state IN ('ACCEPTED', 'SUCCEEDED')), 0)::bigint AS refunded_minor,
+           count(*) FILTER (WHERE NOT {_OF_OTHERS} AND r.state IN ('ACCEPTED', 'SUCCEEDED')) AS refunds,
            count(*) FILTER (WHERE r.state IN ('FAILED', 'CANCELED')) AS dead
-    FROM sandbox.charge c LEFT JOIN sandbox.refund r USING (account, payment_ref)
-    WHERE c.account = $1 AND ($2::text IS NULL OR c.payment_ref = $2)
-    GROUP BY c.account, c.payment_ref ORDER BY c.payment_ref
+    FROM (SELECT * FROM sandbox.charge WHERE account = $1) c
+    FULL JOIN (SELECT * FROM sandbox.refund WHERE account = $1) r USING (payment_ref)
+    WHERE $2::text IS NULL OR payment_ref = $2
+    GROUP BY payment_ref ORDER BY payment_ref
 """
 
 
@@ -98,21 +109,57 @@ class SandboxBooks:
 
     async def load_charges(self, charges: Iterable[Charge]) -> None:
         """Make many payments known, all or none."""
-        rows = [(self._account, c.payment_ref, c.amount.currency, c.amount.minor, c.refunded_minor, c.disputed) for c in charges]
-        await self._pool.executemany("SELECT sandbox.load($1, $2, $3, $4, $5, $6)", rows)
+        rows = [
+            (self._account, c.payment_ref, c.amount.currency, c.amount.minor, c.refunded_minor, c.disputed, c.authorised_minor)
+            for c in charges
+        ]
+        await self._pool.executemany("SELECT sandbox.load($1, $2, $3, $4, $5, $6, $7)", rows)
+
+    async def authorise(self, payment_ref: str, amount: Money) -> None:
+        """Make a payment known that is held on the card and not captured. Again: changes nothing."""
+        captured = Money(minor=0, currency=amount.currency)
+        await self.load_charges([Charge(payment_ref=payment_ref, amount=captured, authorised_minor=amount.minor)])
+
+    async def capture(self, payment_ref: str) -> bool:
+        """What was held is taken, by somebody else. False: nothing is held."""
+        status = await self._pool.execute(
+            """UPDATE sandbox.charge SET captured = authorised, authorised = 0
+               WHERE account = $1 AND payment_ref = $2 AND authorised > 0""",
+            self._account,
+            payment_ref,
+        )
+        return status == "UPDATE 1"
 
     async def open_dispute(self, payment_ref: str) -> None:
         """From now on the charge can be refunded no more."""
-        await self._dispute(payment_ref, "true")
+        await self._dispute(payment_ref, "open")
 
     async def close_dispute(self, payment_ref: str) -> None:
         """The dispute was won: the charge can be refunded again."""
-        await self._dispute(payment_ref, "false")
+        await self._dispute(payment_ref, "won")
 
-    async def _dispute(self, payment_ref: str, value: Literal["true", "false"]) -> None:
-        await self._pool.execute(
-            f"UPDATE sandbox.charge SET disputed = {value} WHERE account = $1 AND payment_ref = $2", self._account, payment_ref
+    async def lose_dispute(self, payment_ref: str) -> None:
+        """The bank keeps the money: the charge can be refunded no more."""
+        await self._dispute(payment_ref, "lost")
+
+    async def warn(self, payment_ref: str) -> None:
+        """The bank believes that the payment is fraud."""
+        await self._pool.fetchval("SELECT sandbox.warn($1, $2)", self._account, payment_ref)
+
+    async def refund_elsewhere(self, payment_ref: str, amount: Money) -> str:
+        """Somebody refunds the charge without us, as in a processor's own dashboard. Its reference; empty: it was refused."""
+        ref: str | None = await self._pool.fetchval(
+            """SELECT ref FROM sandbox.execute($1, 'elsewhere:' || gen_random_uuid(), $2, $3, $4, NULL, NULL, 'elsewhere', 'back',
+                                               '', '', '')""",
+            self._account,
+            payment_ref,
+            amount.minor,
+            amount.currency,
         )
+        return ref or ""
+
+    async def _dispute(self, payment_ref: str, state: Literal["open", "won", "lost"]) -> None:
+        await self._pool.fetchval("SELECT sandbox.dispute($1, $2, $3)", self._account, payment_ref, state)
 
     # --------------------------------------------------------------------------------------- script
 
@@ -164,6 +211,27 @@ class SandboxBooks:
     async def forget_keys(self) -> None:
         """Every idempotency key is past its window: the same key again makes a new refund, as it would at a real processor."""
         await self._pool.execute("UPDATE sandbox.refund SET key = 'forgotten:' || ref WHERE account = $1", self._account)
+        await self._pool.execute("DELETE FROM sandbox.broken WHERE account = $1", self._account)
+
+    # --------------------------------------------------------------------------------- notifications
+
+    async def subscribe(self) -> None:
+        """From now on every change is told: see `notifications`."""
+        await self._pool.execute("INSERT INTO sandbox.subscription VALUES ($1) ON CONFLICT DO NOTHING", self._account)
+
+    async def notifications(self, secret: str, now: datetime, *, after: int = 0) -> Sequence[SignedPost]:
+        """What the account was told after the notification `after`, oldest first, at most a thousand; signed now, ready to be posted.
+
+        In this order or another, once or more often, or never: all of that happens.
+        """
+        rows = await self._pool.fetch(_NOTIFICATIONS, self._account, after)
+        return [signed_post(Told.of(row), secret, now) for row in rows]
+
+    async def delivered(self, *ids: int) -> None:
+        """Somebody took those; the others are missed ones."""
+        await self._pool.execute(
+            "UPDATE sandbox.notification SET delivered = true WHERE account = $1 AND id = ANY($2::bigint[])", self._account, ids
+        )
 
     # ----------------------------------------------------------------------------------------- books
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from integrations.sandbox_memory import MemorySandboxRail
 from service.model import Money
-from tests.contracts.rails.benches import Ids
+from tests.contracts.rails.benches import Ids, request_for
 from tests.contracts.rails.contract import PaysBackContract, PaysBackUnderConcurrency, RailContract, RailUnderConcurrency, ReadableContract
 
 
@@ -37,3 +39,12 @@ def bench(request: pytest.FixtureRequest) -> MemoryBench:
 
 class TestMemorySandbox(RailContract, PaysBackContract, ReadableContract, RailUnderConcurrency, PaysBackUnderConcurrency):
     pass
+
+
+async def test_its_list_tells_every_refund_of_its_time(bench: MemoryBench) -> None:
+    payment = await bench.charge(5000)
+    refunds = [await bench.rail.refund(request_for(bench, payment, 700), key=str(bench.new_id())) for _ in range(3)]
+    now = datetime.now(UTC)
+
+    assert [one.refund async for one in bench.rail.listed(now - timedelta(days=1), now + timedelta(days=1))] == refunds
+    assert [one async for one in bench.rail.listed(now + timedelta(days=1), now + timedelta(days=2))] == []

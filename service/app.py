@@ -27,11 +27,13 @@ from service.api.cases import CaseRoutes
 from service.api.customer_identity import CustomerIdentity
 from service.api.desk import DeskRoutes
 from service.api.frame import Parts, build_app
+from service.api.money import MoneyRoutes
 from service.api.platform import PlatformFeed
 from service.api.rails import RailRoutes
 from service.api.requests import ClientAddress
 from service.api.webhooks import WebhookRoutes
 from service.api.wellknown import WellKnown
+from service.books import Books
 from service.brakes import Brakes
 from service.cases import Cases
 from service.choices import Choices, FollowUps
@@ -55,6 +57,7 @@ from service.queue import Queue
 from service.rail_status import Rails
 from service.rails import Gate
 from service.resolution import Resolution
+from service.rollback import Rollback
 from service.sealing import Vault
 from service.settings import Settings
 from service.settings_reading import SettingsError
@@ -71,6 +74,7 @@ from service.store.orders import OrderStore
 from service.store.pool import Pool, open_pool
 from service.store.rails import RailStore
 from service.store.readiness import DatabaseReadiness
+from service.store.rollback import RollbackStore
 from service.store.shows import ShowStore
 from service.tokens import Sealer, Unsealable
 from service.vendors import Vendors, key_sets_over
@@ -180,7 +184,8 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
             crew=crew,
             clock=lambda: datetime.now(UTC),
         )
-        slow = {"read_again": operations.read_again}
+        undo = Rollback(RollbackStore(pool), rails=vendors.rails, gate=gate, backups=rules.backups, cases=resolution)
+        slow = {"read_again": operations.read_again, "rollback": undo.run}
         jobs = Jobs(pool, dsn, post=post, mailer=vendors.mailer, codes=codes, identity=identity, inbox=inbox, slow=slow)
         domain: Mapping[str, object] = {
             "cases": Cases(pool, flow, resolution, access, choices=choices, identity=identity, crew=crew, watch=watch),
@@ -192,6 +197,8 @@ async def open_application(settings: Settings, vendors: Vendors) -> AsyncIterato
             "signing_keys": signing,
             "access": access,
             "brakes": brakes,
+            # Money paid out is there when the processor says so; of a card's refund it only says that it was sent.
+            "books": Books(pool, arrives=[name for name, rail in vendors.rails.items() if rail.traits.pays == "out"]),
             "rails": Rails(RailStore(pool), rails=vendors.rails, kinds=vendors.kinds, paces=vendors.paces),
             "inbox": inbox,
         }
@@ -221,8 +228,32 @@ async def _check_platforms(store: PlatformStore, kinds: Mapping[str, str]) -> No
 
 
 VERSION: Final = metadata.version("makegood")
-DOMAIN: Final = ("cases", "queue", "orders", "shows", "identity", "platforms", "signing_keys", "access", "brakes", "rails", "inbox")
-ROUTES: Final = (CustomerIdentity, CaseRoutes, DeskRoutes, PlatformFeed, AccessRoutes, BrakeRoutes, RailRoutes, WebhookRoutes, WellKnown)
+DOMAIN: Final = (
+    "cases",
+    "queue",
+    "orders",
+    "shows",
+    "identity",
+    "platforms",
+    "signing_keys",
+    "access",
+    "brakes",
+    "rails",
+    "inbox",
+    "books",
+)
+ROUTES: Final = (
+    CustomerIdentity,
+    CaseRoutes,
+    DeskRoutes,
+    PlatformFeed,
+    MoneyRoutes,
+    AccessRoutes,
+    BrakeRoutes,
+    RailRoutes,
+    WebhookRoutes,
+    WellKnown,
+)
 FAILURES: Final = {
     **case_routes.FAILURES,
     **customer_identity.FAILURES,

@@ -9,22 +9,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
-import msgspec
-import pytest
 import pytest_asyncio
 
 from integrations.sandbox import SandboxRail, open_sandbox
-from integrations.sandbox_books import LedgerLine, Script
-from integrations.sandbox_books import Fault as SandboxFault
+from integrations.sandbox_books import LedgerLine
 from service.demo.night import RAIL
 from service.demo.world import Bought
-from service.ports import Declined, Movement
+from service.ports import Movement
 from service.recovery import Recovered, Recovery
 from service.settings import Settings
 from service.store import embedded
 from service.store.audit import AuditStore
-from service.store.pool import open_pool
-from tests.promises.house import FULL, House, all_holds, many_orders, open_house, serve_here, settings_for, stream
+from tests.promises.house import FULL, House, many_orders, open_house, serve_here, settings_for, stream
 
 MANY: Final = 50 if FULL else 12
 TABLES: Final = (

@@ -70,6 +70,7 @@ TABLE: Final[Mapping[str, Row]] = {
     "PUT /v1/shows/{ref}/incidents/{incident}": Row(callers=PLATFORM, scope="orders:write", body=INCIDENT),
     "PUT /v1/orders/{ref}": Row(callers=PLATFORM, scope="orders:write", theirs=REFS),
     "GET /v1/orders/{ref}": Row(callers=PLATFORM, scope="orders:read"),
+    "GET /v1/orders/{ref}/money": Row(callers=EVERYBODY, scope="orders:read"),
     "POST /v1/orders/bulk": Row(callers=PLATFORM, scope="orders:write", theirs=REFS),
     "POST /v1/cases": Row(callers=EVERYBODY, scope="cases:write", theirs="a claimed order stays a claim until it is proven"),
     "GET /v1/cases/{case_id}": Row(callers=EVERYBODY, scope="cases:read"),

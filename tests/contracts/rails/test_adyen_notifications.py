@@ -89,7 +89,7 @@ async def test_an_item_without_any_additional_data_is_forged_where_the_sdk_says_
     unsigned = {name: value for name, value in refund_item().items() if name != "additionalData"}
 
     assert is_valid_hmac_notification({"notificationItems": [{"NotificationRequestItem": unsigned}]}, HMAC_KEY) is None
-    with pytest.raises(Forged):
+    with pytest.raises(Forged, match="without a signature"):
         await opened(unsigned)
 
 

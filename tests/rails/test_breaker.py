@@ -60,8 +60,9 @@ async def test_failures_that_lie_far_apart_do_not_add_up(town: Town) -> None:
     first, _ = town.processes()
     for _ in range(3 * LIMITS.failures):
         await fails(first, 1)
+        entry = await first.gate.enter(RAIL, interactive=True)
+        assert (entry.kind, entry.probe) == ("go", False)
         await town.clock.move(LIMITS.within_seconds / (LIMITS.failures - 1))
-    assert (await first.gate.enter(RAIL, interactive=True)).kind == "go"
 
 
 @pytest.mark.parametrize("outcome", ["limited", "refused_key", "unused"])
@@ -122,6 +123,20 @@ async def test_a_prober_that_dies_frees_its_place(town: Town) -> None:
     assert (await second.gate.enter(RAIL, interactive=True)).kind == "refused"
     await town.clock.move(PROBE_SECONDS / 2)
     assert (await second.gate.enter(RAIL, interactive=True)).probe
+
+
+async def test_nobody_probes_what_is_closed_or_open_for_longer_or_asked_to_wait_whatever_a_process_remembers(town: Town) -> None:
+    first, second = town.processes()
+    await fails(first, 1)
+    assert not (await second.store.probe(RAIL, PROBE_SECONDS)).changed
+    await fails(first, LIMITS.failures - 1)
+    assert not (await second.store.probe(RAIL, PROBE_SECONDS)).changed
+    await town.clock.move(LIMITS.open_seconds_first)
+    assert (await first.gate.enter(RAIL, interactive=True)).probe
+    await first.gate.report(RAIL, "limited", probe=True, retry_after_seconds=30.0)
+    assert not (await second.store.probe(RAIL, PROBE_SECONDS)).changed
+    await town.clock.move(30.0)
+    assert (await second.store.probe(RAIL, PROBE_SECONDS)).changed
 
 
 @pytest.mark.parametrize("outcome", ["refused_key", "unused"])

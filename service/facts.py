@@ -109,6 +109,7 @@ def _common(view: View, asked: Asked) -> dict[str, Any]:
         "requester.role": asked.requester,
         "case.waited_minutes": 0 if asked.opened_at is None else _minutes_between(asked.opened_at, view.now),
         "order.known": view.order is not None,
+        "show.rollback": view.show is not None and view.show.settings.get("rollback") is True,
         "article.key": "",
     }
     facts.update({name: value for name, value in asked.answers.items() if name.startswith("answer.")})

@@ -69,10 +69,11 @@ class Resolution:
         self._rules = rules
         self._operations = operations
 
-    async def open_case(self, caller: Caller, contact: Contact, *, begin: bool) -> Opened:
+    async def open_case(self, caller: Caller, contact: Contact, *, begin: bool, holds: tuple[str, ...] = ()) -> Opened:
         """Stores a new contact and, where it is known who asks, decides it in the same commit.
 
-        `begin`: this process has a place for the work now; else whoever is free takes it up within a second. Raises NotTheirPasses.
+        `begin`: this process has a place for the work now; else whoever is free takes it up within a second. `holds`: why a person agrees
+        first to what the rules approve, beside the guards' own reasons. Raises NotTheirPasses.
         """
         case = new_id()
         for tries_left in range(_DECISIONS_MAX - 1, -1, -1):
@@ -81,6 +82,7 @@ class Resolution:
             asked = _asked(contact, asker, asker.passes(view, contact.passes))
             seen = asker.seen(view, named_show=contact.show is not None)
             plan = self._decide(seen, asked, asker) if tries_left else planning.to_people(self._rules, "support", 2, "facts_moved")
+            plan = planning.held_too(plan, holds)
             document = self._document(caller.platform_id, case, 1, view=view, asker=asker, plan=plan) | {"begin": begin}
             if document["order"] is None and asked.passes:
                 document["answers"] = {"passes": asked.passes}  # as if they had been asked: for when it is known whose they are

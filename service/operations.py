@@ -7,7 +7,8 @@ rail and the same key again; another rail takes over only with proof, read just 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 from uuid import UUID
@@ -29,7 +30,7 @@ from service.ports import (
     RefundSeen,
     Unavailable,
 )
-from service.rails import Entry, Gate, Outcome
+from service.rails import Entry, Outcome
 from service.store.flow import AttemptToRead, FlowStore
 
 log: Final = structlog.get_logger()
@@ -70,6 +71,16 @@ class Brakes(Protocol):
 
     async def alert(self, platform: UUID, kind: str, rail: str) -> None:
         """Calls the operations' people, once while their case is open."""
+
+
+class Gate(Protocol):
+    """Stands before each call to a processor; `service.rails.Gate` in an installation."""
+
+    async def enter(self, rail: str, *, interactive: bool) -> Entry:
+        """Whether a call may go now."""
+
+    async def report(self, rail: str, outcome: Outcome, *, probe: bool, retry_after_seconds: float | None = None) -> None:
+        """What came of a call that was let in."""
 
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +140,7 @@ class Operations:
         brakes: Brakes,
         gate: Gate,
         policy: Policy,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._rails = rails
@@ -138,6 +150,7 @@ class Operations:
         self._brakes = brakes
         self._gate = gate
         self._policy = policy
+        self._monotonic = monotonic
 
     def key_seconds(self) -> Mapping[str, float]:
         """How long each rail's keys hold after the first sending."""
@@ -180,7 +193,7 @@ class Operations:
             await self._store.look_after(platform, operation)
         if begun.status not in {"send", "follow_up"} or begun.attempt is None:
             return
-        ends_at = asyncio.get_running_loop().time() + LEASE_SECONDS - COMMIT_SECONDS
+        ends_at = self._monotonic() + LEASE_SECONDS - COMMIT_SECONDS
         if begun.rail in self._rails:
             await self._warn_in_time(platform, operation, begun)
             step = await self._refund(platform, operation, epoch, begun, ends_at, interactive=interactive)
@@ -251,7 +264,7 @@ class Operations:
                 detail="the breaker is open",
                 due_seconds=max(entry.seconds, RETRY_SECONDS_FIRST),
             )
-        too_late = entry.kind == "go" and asyncio.get_running_loop().time() + CALL_SECONDS_MAX > ends_at
+        too_late = entry.kind == "go" and self._monotonic() + CALL_SECONDS_MAX > ends_at
         if too_late or entry.kind == "wait":
             if too_late:  # too little of the lease is left to hear the answer
                 await self._gate.report(begun.rail, "unused", probe=entry.probe)

@@ -24,7 +24,7 @@ KINDS: Final[Mapping[str, frozenset[str]]] = {
     "stripe": frozenset({"stripe"}),
     "adyen": frozenset({"adyen"}),
     "paypal": frozenset({"paypal", "paypal_payout"}),
-    "sandbox": frozenset({"sandbox"}),
+    "sandbox": frozenset({"sandbox", "sandbox_payout"}),
 }
 
 # Processors give up after some ten seconds; PayPal is asked whether the signature is its own.

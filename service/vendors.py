@@ -23,6 +23,7 @@ from integrations.payouts_paypal_news import PayPalNotifications
 from integrations.sandbox import SandboxRail, open_sandbox
 from integrations.sandbox_issuer import SandboxIssuer
 from integrations.sandbox_mail import MailFolder, SandboxMailer
+from integrations.sandbox_webhook import SandboxNotifications
 from service.ports import JwksSource, Mailer, Notifications, PassIssuer, RefundRail
 from service.settings import Rail, Settings
 
@@ -116,9 +117,12 @@ async def _store_credit(_: Settings, rail: Rail) -> AsyncIterator[Opened]:
 
 @asynccontextmanager
 async def _sandbox(settings: Settings, rail: Rail) -> AsyncIterator[Opened]:
+    """Play money; of the kind `sandbox_payout`, paid to who chose it."""
     pool = await open_sandbox(_given(rail, rail.database_url or settings.sandbox_database_url).reveal())
+    sandbox = SandboxRail(rail.name, pool, pays="out" if rail.kind == "sandbox_payout" else "back")
+    secrets = [secret.reveal() for secret in rail.webhook_secrets]
     try:
-        yield Opened(rail=SandboxRail(rail.name, pool))
+        yield Opened(rail=sandbox, notifications=SandboxNotifications(sandbox, secrets) if secrets else None)
     finally:
         await pool.close()
 
@@ -129,6 +133,7 @@ OPENERS: Final[Mapping[str, Callable[[Settings, Rail], AbstractAsyncContextManag
     "paypal_payout": _paypal,
     "store_credit": _store_credit,
     "sandbox": _sandbox,
+    "sandbox_payout": _sandbox,
 }
 
 

@@ -88,12 +88,12 @@ class PayPalPayoutRail:
             return await self._original(request, trouble)
         raise failure_of(trouble)
 
-    async def find(self, request: RefundRequest, *, provider_ref: str = "") -> RefundSeen | None:
+    async def find(self, request: RefundRequest) -> RefundSeen | None:
         """The pay-out of that batch, if it is this attempt's. Without PayPal's id there is nobody to ask: it keeps no list of batches."""
-        if not provider_ref:
+        if not request.provider_ref:
             return None
         try:
-            seen = await self.read_batch(provider_ref)
+            seen = await self.read_batch(request.provider_ref)
         except Declined:
             return None
         return seen if seen.attempt_id == request.attempt_id else None

@@ -101,6 +101,11 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     ends_soon: bool = False
     """its key may be sent for less than an hour"""
     people_told: bool = False
+    provider_ref: str = ""
+
+    def asked(self) -> RefundRequest:
+        """The stored request, with what the processor called it."""
+        return msgspec.structs.replace(msgspec.convert(self.request, RefundRequest), provider_ref=self.provider_ref)
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
@@ -302,7 +307,7 @@ class Operations:
     async def _look_again(self, rail: RefundRail, begun: Begun) -> Step | None:
         if begun.attempt_state != "ACCEPTED":
             return None
-        seen = await _find(rail, msgspec.convert(begun.request, RefundRequest))
+        seen = await _find(rail, begun.asked())
         if seen is None or seen.state == "ACCEPTED":
             return Step(result="ANSWERED", state="SENT", attempt_state="ACCEPTED", due_seconds=ACCEPTED_LOOK_SECONDS)
         return refund_step(seen)
@@ -322,7 +327,7 @@ class Operations:
 
     async def _proves(self, platform: UUID, operation: UUID, epoch: int, begun: Begun) -> bool:
         """Reads at the first rail that it did not and never will pay. False: it cannot be told now, or it did."""
-        rail, request = self._rails.get(begun.rail), msgspec.convert(begun.request, RefundRequest)
+        rail, request = self._rails.get(begun.rail), begun.asked()
         if rail is None or (rail.traits.pays == "back" and not await self._payment_is_untouched(platform, operation, rail, request)):
             return False
         if begun.what == "payment":
@@ -393,7 +398,9 @@ class Operations:
             return
         if one.state == "CLOSED_NOT_SENT":
             await self._read_first_rail(rail, one)
-        elif seen := await _find(rail, msgspec.convert(one.request, RefundRequest)):
+            return
+        request = msgspec.structs.replace(msgspec.convert(one.request, RefundRequest), provider_ref=one.provider_ref)
+        if seen := await _find(rail, request):
             await self.heard(one.rail, RefundNews(payment_ref=str(one.request["payment_ref"]), refund=seen), source=one.rail)
 
     async def _read_first_rail(self, rail: RefundRail, one: AttemptToRead) -> None:

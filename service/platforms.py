@@ -81,6 +81,10 @@ class PayoutSettings(Part, frozen=True, kw_only=True):
     """Which rails may pay out to this platform's customers, where the first rail has proved that it cannot; none unless named."""
 
     rails: Annotated[tuple[_Text, ...], Meta(max_length=20)] = ()
+    failover_after_seconds: Annotated[int, Meta(ge=1, le=30 * 86400)] | None = None
+    """how long a rail that cannot be reached is tried before the customer may choose; without it, what rails.yaml says. The proofs that are
+    asked for then are the same.
+    """
 
 
 class IssuerSettings(Part, frozen=True, kw_only=True):

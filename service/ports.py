@@ -61,6 +61,8 @@ class RefundRequest(msgspec.Struct, frozen=True, kw_only=True):
     reason: Literal["duplicate", "requested_by_customer"]
     destination: str = ""
     """of a pay-out: the address that the customer chose; filled in when it is sent, never stored with the attempt"""
+    provider_ref: str = ""
+    """what the processor called it, where it has said so; filled in for a second look, since some find it by nothing else"""
 
 
 class RefundSeen(msgspec.Struct, frozen=True, kw_only=True):

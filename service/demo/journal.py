@@ -94,6 +94,12 @@ _STATUSES: Final[Mapping[str, str]] = {
     "sent": "sent",
     "done": "done",
     "held": "held",
+    "choose": "the customer says where it should go",
     "could_not": "could not be done",
 }
-_HOLDS: Final[Mapping[str, str]] = {"amount": "above the amount that goes by itself", "mode": "the show asks for a person first"}
+_HOLDS: Final[Mapping[str, str]] = {
+    "amount": "above the amount that goes by itself",
+    "mode": "the show asks for a person first",
+    "failover": "the first processor may come back",
+    "payout": "a large pay-out",
+}

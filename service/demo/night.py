@@ -27,6 +27,9 @@ from service.vendors import Vendors, open_vendors
 
 HOST: Final = "127.0.0.1"
 RAIL: Final = "sandbox"
+# A second rail, which pays out to who chose it. So soon it is offered where the first cannot be reached: nobody waits six hours for a demo.
+BACKUP: Final = "backup"
+_PAYOUTS: Final = {"rails": [BACKUP], "failover_after_seconds": 2}
 # What stands in the JWTs with which the platform says who its customers are.
 ISSUER: Final = "https://northern-lights.example"
 AUDIENCE: Final = "makegood"
@@ -75,6 +78,8 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
     desk: Desk
     shop: Shop
     books: SandboxBooks
+    backup: SandboxBooks
+    """of the rail that pays out"""
     mails: Mailbox
     signing_secret: str
     """with which the platform signs who its customers are (HS256)"""
@@ -83,7 +88,7 @@ class Night(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def night_settings(*, database_url: str, sandbox_database_url: str, port: int, secret: str | None = None) -> Settings:
-    """One process, one sandbox rail, no mail server. Raises SettingsError."""
+    """One process, a sandbox rail and one that pays out, no mail server. Raises SettingsError."""
     return load(
         {
             "MAKEGOOD_DATABASE_URL": database_url,
@@ -92,6 +97,7 @@ def night_settings(*, database_url: str, sandbox_database_url: str, port: int, s
             "MAKEGOOD_BIND": f"{HOST}:{port}",
             "MAKEGOOD_LANGUAGES": "en,de",
             f"MAKEGOOD_RAIL_{RAIL.upper()}_KIND": "sandbox",
+            f"MAKEGOOD_RAIL_{BACKUP.upper()}_KIND": "sandbox_payout",
         }
     )
 
@@ -129,6 +135,7 @@ async def open_night(
             desk=desk,
             shop=Shop(client, desk, books, RAIL),
             books=books,
+            backup=SandboxBooks(BACKUP, ledger),
             mails=mails,
             pool=app.pool,
             app=app,
@@ -139,4 +146,4 @@ def _with_proof(platform: Mapping[str, Any], slug: str, signing_secret: str, sec
     """The platform's settings, with the secret of its JWTs sealed as `makegood platform add` would."""
     sealed = Vault(secret.encode(), purpose="platform").seal(signing_secret.encode(), place=slug.encode())
     proof = {"issuer": ISSUER, "audience": AUDIENCE, "sealed_secret": base64.b64encode(sealed).decode("ascii")}
-    return {**platform, "proof": proof}
+    return {"payouts": _PAYOUTS, **platform, "proof": proof}

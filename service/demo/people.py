@@ -112,6 +112,17 @@ class Fan:
         self._journal.stands(await self._seen(case))
         return case
 
+    async def chooses(self, case: Json, to: str, address: str) -> Json:
+        """Says where a refund should go that cannot go back. Raises Refused, for example `not_strong`."""
+        self._journal.asked(f"{self.name} (widget)", f"Send it to my {to} account.")
+        operation = next(one for one in case["operations"] if one["status"] == "choose")
+        started = time.perf_counter()
+        case = await self.client.post(f"/v1/cases/{case['id']}/payout", {"operation": operation["id"], "to": to, "address": address})
+        waited_ms = _ms_since(started)
+        self._journal.answered(waited_ms)
+        self._journal.stands(await self._seen(case), waited_ms)
+        return case
+
     async def wants_a_person(self, case: Json, says: str) -> Json:
         self._journal.asked(f"{self.name} (widget)", says)
         return await self.client.post(f"/v1/cases/{case['id']}/person", {"message": says})
@@ -224,10 +235,12 @@ class Edge:
         return await self._client.post("/v1/access/check", {"token": token, "show": show})
 
 
-def signed_in(secret: str, *, subject: str, issuer: str, audience: str) -> str:
-    """The JWT with which the platform says who its customer is, for ten minutes."""
+def signed_in(secret: str, *, subject: str, issuer: str, audience: str, second_factor: bool = False) -> str:
+    """The JWT with which the platform says who its customer is, for ten minutes; or that they just signed in with a second factor."""
     now = int(datetime.now(UTC).timestamp())
     claims = {"iss": issuer, "aud": audience, "sub": subject, "iat": now, "exp": now + 600}
+    if second_factor:
+        claims |= {"auth_time": now, "amr": ["pwd", "otp"]}
     return jwt.encode(claims, secret, algorithm="HS256")
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import httpx
 
-from integrations.sandbox_books import LedgerLine
+from integrations.sandbox_books import Fault, LedgerLine, Script
 from service.demo.journal import Journal
 from service.demo.night import AUDIENCE, ISSUER, Mailbox, Night
 from service.demo.people import Agent, Client, Edge, Fan, Guest, Json, signed_in
@@ -89,11 +89,17 @@ class Stage:
 
     # ---------------------------------------------------------------------------------------------- who is there
 
-    async def fan(self, order: Bought) -> Fan:
+    async def fan(self, order: Bought, *, second_factor: bool = False) -> Fan:
         """The buyer, signed in at the platform, which says so in a JWT of its own."""
 
         def headers() -> Mapping[str, str]:
-            token = signed_in(self._night.signing_secret, subject=order.customer_ref, issuer=ISSUER, audience=AUDIENCE)
+            token = signed_in(
+                self._night.signing_secret,
+                subject=order.customer_ref,
+                issuer=ISSUER,
+                audience=AUDIENCE,
+                second_factor=second_factor,
+            )
             return {**bearer(token), "Makegood-Platform": self._night.desk.slug}
 
         return Fan(order.buyer, await self._client(headers), self.journal, self.seen)
@@ -143,6 +149,17 @@ class Stage:
         """What the sandbox's own books say of a payment."""
         return await self._night.books.line(payment)
 
+    async def processor_does(self, fault: Fault, payment: str, *, times: int | None = 1, detail: str = "") -> None:
+        """What the sandbox makes of the next requests to refund this payment."""
+        await self._night.books.script(Script(fault=fault, times=times, payment_ref=payment, detail=detail))
+
+    async def processor_is_well(self) -> None:
+        await self._night.books.clear()
+
+    async def paid_by_backup(self, payment: str) -> int:
+        """What the rail that pays out has paid in place of this payment's own, in minor units."""
+        return sum(one.refunded_minor for one in await self._night.backup.ledger() if one.payment_ref == payment)
+
     async def told(self, order: Bought, *words: str) -> Mail:
         """The mail to the buyer with these words in it, as soon as it comes. Raises TimeoutError."""
         return await self.mails.until(order.email, lambda mail: all(word in mail.text for word in words))
@@ -158,10 +175,9 @@ class Stage:
         for order in self._sold:
             for ref, payment in zip(order.payments, (await self.order(order))["payments"], strict=True):
                 line = await self.ledger(ref)
-                if line.refunded_minor != payment["refunded"] or line.refunded_minor > line.captured_minor:
-                    raise NotAsItShould(
-                        f"order {order.ref}: the sandbox paid back {line.refunded_minor}, our books say {payment['refunded']}"
-                    )
+                paid = line.refunded_minor + await self.paid_by_backup(ref)
+                if paid != payment["refunded"] or paid > line.captured_minor:
+                    raise NotAsItShould(f"order {order.ref}: the sandbox paid {paid}, our books say {payment['refunded']}")
 
 
 @asynccontextmanager

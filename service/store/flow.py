@@ -48,6 +48,7 @@ class AttemptToRead(msgspec.Struct, frozen=True, kw_only=True):
     rail: str
     state: str
     request: Mapping[str, Any]
+    provider_ref: str
 
 
 class ClaimedCase(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,9 +242,16 @@ class FlowStore:
 
     async def attempts_to_read(self, most: int) -> Sequence[AttemptToRead]:
         """Attempts whose slow look is due, of all platforms; each is due again later."""
-        rows = await self._pool.fetch("SELECT platform_id, id, rail, state, request FROM attempts_to_read($1)", most)
+        rows = await self._pool.fetch("SELECT platform_id, id, rail, state, request, provider_ref FROM attempts_to_read($1)", most)
         return [
-            AttemptToRead(platform=row["platform_id"], id=row["id"], rail=row["rail"], state=row["state"], request=row["request"])
+            AttemptToRead(
+                platform=row["platform_id"],
+                id=row["id"],
+                rail=row["rail"],
+                state=row["state"],
+                request=row["request"],
+                provider_ref=row["provider_ref"],
+            )
             for row in rows
         ]
 
@@ -279,7 +287,9 @@ class FlowStore:
         )
         return [Choosing(operation=row["id"], reason=row["reason"], amount=row["amount"], currency=row["currency"]) for row in rows]
 
-    async def ask_destination(self, platform: UUID, case: UUID, epoch: int, offers: Sequence[Mapping[str, str]], wait_seconds: float) -> bool:
+    async def ask_destination(
+        self, platform: UUID, case: UUID, epoch: int, offers: Sequence[Mapping[str, str]], wait_seconds: float
+    ) -> bool:
         """Asks the customer of a leased case. False: nothing to ask any more."""
         asked: bool = await self._call(
             "SELECT case_ask_destination($1, $2, $3, $4::jsonb, $5)  -- $1 is platform_id",

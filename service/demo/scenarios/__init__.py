@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from service.demo.people import Json
-from service.demo.scenarios import desk, money, once, tickets
+from service.demo.scenarios import desk, money, once, rails, tickets
 from service.demo.stage import NotAsItShould, Stage
 
 Ending = Literal["resolved", "handed_over", "denied", "waiting"]
@@ -39,6 +39,9 @@ SCENARIOS: Final = (
     Scenario(name="payment-pending", title="A payment that has not arrived yet", ends="waiting", play=money.payment_pending),
     Scenario(name="outage", title="The stream is down, and comes back", ends="resolved", play=money.outage),
     Scenario(name="show-cancelled", title="The show was cancelled", ends="resolved", play=money.show_cancelled),
+    Scenario(name="card-closed", title="The card is closed, the customer chooses another way", ends="resolved", play=rails.card_closed),
+    Scenario(name="unreachable", title="The first processor is away, a backup may pay", ends="resolved", play=rails.primary_unreachable),
+    Scenario(name="answer-lost", title="An answer is lost, found again, and paid once", ends="resolved", play=rails.answer_lost),
     Scenario(name="look-again", title="A denial, and a person looks again", ends="resolved", play=desk.a_person_looks_again),
     Scenario(name="disputed", title="The bank is asked as well", ends="handed_over", play=desk.disputed),
     Scenario(name="two-people", title="480.00, which two people must agree to", ends="resolved", play=desk.two_people_agree),

@@ -44,15 +44,17 @@ DECLARE
     v_pass uuid;
     v_own int := 0;
     v_other uuid;
+    v_show uuid := (SELECT show_id FROM cases WHERE platform_id = p_platform AND id = p_case);
 BEGIN
     FOREACH v_pass IN ARRAY p_passes LOOP
-        INSERT INTO case_subject (platform_id, case_id, order_id, pass_id, problem) VALUES (p_platform, p_case, p_order, v_pass, p_problem)
-        ON CONFLICT (platform_id, order_id, pass_id, problem) WHERE open DO NOTHING;
+        INSERT INTO case_subject (platform_id, case_id, order_id, show_id, pass_id, problem)
+        VALUES (p_platform, p_case, p_order, v_show, v_pass, p_problem)
+        ON CONFLICT (platform_id, order_id, show_id, pass_id, problem) WHERE open DO NOTHING;
         IF FOUND THEN
             v_own := v_own + 1;
         ELSE
             SELECT case_id INTO v_other FROM case_subject WHERE platform_id = p_platform AND order_id = p_order
-                AND pass_id IS NOT DISTINCT FROM v_pass AND problem = p_problem AND open;
+                AND show_id IS NOT DISTINCT FROM v_show AND pass_id IS NOT DISTINCT FROM v_pass AND problem = p_problem AND open;
             IF v_other = p_case THEN v_own := v_own + 1; END IF;
         END IF;
     END LOOP;
@@ -129,7 +131,7 @@ BEGIN
     IF NOT FOUND THEN RETURN false; END IF;
     UPDATE case_subject s SET open = true WHERE s.platform_id = p_platform AND s.case_id = p_case AND NOT s.open AND NOT EXISTS (
         SELECT FROM case_subject other WHERE other.platform_id = p_platform AND other.order_id = s.order_id
-        AND other.pass_id IS NOT DISTINCT FROM s.pass_id AND other.problem = s.problem AND other.open);
+        AND other.show_id IS NOT DISTINCT FROM s.show_id AND other.pass_id IS NOT DISTINCT FROM s.pass_id AND other.problem = s.problem AND other.open);
     RETURN true;
 END $$;
 

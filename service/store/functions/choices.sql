@@ -1,6 +1,6 @@
 -- Where the money should go when it cannot go back where it came from: offered, chosen by the customer, carried out by another rail.
 
--- The first rail has not got a single request for p_doc.offer_after_seconds: the customer may choose another way, while it is still tried.
+-- The first rail has not got a single request for doc.offer_after_seconds, or as long as the platform says: the customer may choose another way, while it is still tried.
 CREATE OR REPLACE FUNCTION choice_offer_if_away_long(o operation, a attempt, doc jsonb, p_now timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -9,7 +9,9 @@ BEGIN
     IF o.action <> 'refund' OR o.choice_offered_at IS NOT NULL OR doc->>'offer_after_seconds' IS NULL
        OR attempt_may_have_arrived(o.platform_id, a.id) THEN RETURN; END IF;
     SELECT min(started_at) INTO v_since FROM try WHERE platform_id = o.platform_id AND attempt_id = a.id;
-    IF v_since IS NULL OR v_since > p_now - make_interval(secs => (doc->>'offer_after_seconds')::float)
+    IF v_since IS NULL OR v_since > p_now - make_interval(secs => coalesce(
+            (SELECT (settings->'payouts'->>'failover_after_seconds')::float FROM platform WHERE id = o.platform_id),
+            (doc->>'offer_after_seconds')::float))
        OR EXISTS (SELECT FROM payment WHERE platform_id = o.platform_id AND id = o.payment_id AND dispute = 'open') THEN RETURN; END IF;
     UPDATE operation SET choice_offered_at = p_now WHERE platform_id = o.platform_id AND id = o.id;
     PERFORM order_fact_add(o.platform_id, o.order_id, 'refund_choice_offered', 'operation', p_now, jsonb_build_object('operation', o.id,
@@ -138,7 +140,8 @@ END $$;
 -- ------------------------------------------------------------------------------------------- slow looks
 
 -- Attempts whose slow look is due: settled ones for 35 days (a bank may return the money late), first rails that were given up until they answer.
-CREATE OR REPLACE FUNCTION attempts_to_read(p_most int) RETURNS TABLE (platform_id uuid, id uuid, rail text, state text, request jsonb)
+CREATE OR REPLACE FUNCTION attempts_to_read(p_most int)
+RETURNS TABLE (platform_id uuid, id uuid, rail text, state text, request jsonb, provider_ref text)
 LANGUAGE sql AS $$
     WITH due AS MATERIALIZED (
         -- every platform: the pass is the installation's own
@@ -148,7 +151,8 @@ LANGUAGE sql AS $$
     UPDATE attempt SET read_again_at = CASE WHEN attempt.succeeded_at < (SELECT app_now()) - interval '35 days' THEN NULL
         ELSE (SELECT app_now()) + CASE attempt.state WHEN 'CLOSED_NOT_SENT' THEN interval '1 hour' ELSE interval '1 day' END END
     FROM due WHERE attempt.platform_id = due.platform_id AND attempt.id = due.id
-    RETURNING attempt.platform_id, attempt.id, attempt.rail, attempt.state, attempt.request
+    RETURNING attempt.platform_id, attempt.id, attempt.rail, attempt.state, attempt.request,
+        coalesce(attempt.provider_ref, '')
 $$;
 
 -- A first rail that had been given up has answered: its look is over.

@@ -74,7 +74,7 @@ BEGIN
     SELECT * INTO a FROM attempt WHERE platform_id = p_platform AND operation_id = p_operation ORDER BY seq DESC LIMIT 1 FOR NO KEY UPDATE;
     IF a.state IN ('ACCEPTED', 'SUCCEEDED', 'NEEDS_REVIEW') THEN
         RETURN jsonb_build_object('status', 'follow_up', 'attempt', a.id, 'attempt_state', a.state, 'request', a.request, 'rail', a.rail,
-                                  'key', a.key, 'try', 0, 'unknown_before', false, 'accepted_at', o.accepted_at,
+                                  'key', a.key, 'try', 0, 'unknown_before', false, 'accepted_at', o.accepted_at, 'provider_ref', coalesce(a.provider_ref, ''),
                                   'people_told', a.people_told_at IS NOT NULL);
     END IF;
     -- A try without a result under an older lease may have happened.
@@ -92,7 +92,7 @@ BEGIN
             RETURN '{"status": "not_now", "state": "HELD"}';
         ELSIF v_needs IS NOT NULL THEN
             RETURN jsonb_build_object('status', 'read_first', 'what', v_needs, 'attempt', a.id, 'attempt_state', a.state, 'rail', a.rail,
-                                      'request', a.request, 'try', 0, 'key', a.key);
+                                      'request', a.request, 'try', 0, 'key', a.key, 'provider_ref', coalesce(a.provider_ref, ''));
         ELSIF a.state = 'PREPARED' THEN
             -- Closed in the transaction that opens the next, under this lease: who wakes up late finds it closed. It is read again later.
             UPDATE attempt SET state = 'CLOSED_NOT_SENT', read_again_at = v_now + interval '1 hour' WHERE platform_id = p_platform AND id = a.id

@@ -28,3 +28,10 @@ DROP FUNCTION IF EXISTS operation_begin(uuid, uuid, bigint, uuid, double precisi
 DROP FUNCTION IF EXISTS book_move(uuid, operation, uuid, text, text, timestamptz);
 DROP FUNCTION IF EXISTS operation_settle(uuid, uuid, uuid, text, text);
 DROP FUNCTION IF EXISTS operations_claim(int, double precision);
+
+-- One order may admit to several shows: what went wrong at one is no news of the other.
+ALTER TABLE case_subject ADD COLUMN show_id uuid;
+UPDATE case_subject s SET show_id = c.show_id FROM cases c WHERE c.platform_id = s.platform_id AND c.id = s.case_id;
+ALTER TABLE case_subject ADD FOREIGN KEY (platform_id, show_id) REFERENCES show (platform_id, id);
+DROP INDEX one_open_case_a_subject;
+CREATE UNIQUE INDEX one_open_case_a_subject ON case_subject (platform_id, order_id, show_id, pass_id, problem) NULLS NOT DISTINCT WHERE open;

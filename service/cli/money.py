@@ -17,7 +17,7 @@ from service.store.brakes import BrakeEverywhere, BrakeStore
 from service.store.pool import Pool
 
 # Commands that live in modules of their own, imported when called: name -> module of this package, with a click command called `command`.
-_ELSEWHERE: Final[Mapping[str, str]] = {}
+_ELSEWHERE: Final[Mapping[str, str]] = {"audit": "money_audit", "recover": "money_recover"}
 
 # Who did it, as the audit and the list of brakes say it: whoever may run commands here. `--reason` can name a person.
 _ACTOR: Final = "operator"
@@ -50,7 +50,7 @@ class _Group(click.Group):
 
 @click.group(cls=_Group)
 def command() -> None:
-    """Stop money and let it go."""
+    """Stop money and let it go, compare it with the processors' books, and recover after a restored backup."""
 
 
 def _reason(_context: click.Context, _parameter: click.Parameter, value: str) -> str:

@@ -12,7 +12,7 @@ import httpx
 import msgspec
 
 from service.demo.world import Desk, bearer
-from tests.chaos.wishes import Wish, share
+from tests.chaos.wishes import BACKUP, Wish, share
 
 # A server holds an answer back for ten seconds at most; who hears nothing for longer asks the other one.
 _ANSWER_SECONDS_MAX: Final = 13.0
@@ -81,6 +81,8 @@ async def ask(callers: Callable[[], Caller], wish: Wish, show: str) -> Asked:
     problem = _PROBLEMS.get(wish.kind, "wants_refund")
     keys = [f"{wish.ref}-first"] * wish.asks + ([f"{wish.ref}-anew"] if wish.asks_anew else [])
     cases |= {case["id"] for case in await asyncio.gather(*(_report(callers(), wish, show, problem, key=key) for key in keys))}
+    if wish.chooses and wish.is_refused_at_once:
+        await choose(callers(), wish, min(cases))
     if wish.kind == "same_again":
         # The same amount once more on the same payment, for another reason: that is another refund, and is paid.
         case = await _report(callers(), wish, show, "other", key=f"{wish.ref}-other")
@@ -138,6 +140,23 @@ async def _by_agent(caller: Caller, wish: Wish, case: str, amount: int) -> None:
     # A first action that arrived after all, from a process that was frozen: the lead sees two where one was meant.
     for one in held[1:]:
         await caller.call(f"/v1/operations/{one['id']}/refuse", {"reason": "once is enough"}, token=caller.desk.lead)
+
+
+async def choose(caller: Caller, wish: Wish, case: str) -> None:
+    """The customer says on the phone where the money should go; the agent passes it on, and a lead agrees."""
+    ends_at = time.monotonic() + _PATIENCE_SECONDS
+    while time.monotonic() < ends_at:
+        shown = _expect(await caller.call(f"/v1/cases/{case}"), {200})
+        (refund,) = [one for one in shown["operations"] if one["action"] == "refund"] or [None]
+        if (shown["question"] or {}).get("fact") == "destination":
+            address = f"{wish.ref.lower()}@payout.example"
+            chosen = {"operation": refund["id"], "to": BACKUP, "address": address, "checked": "asked for the purchase and the amount"}
+            await caller.call(f"/v1/cases/{case}/payout", chosen, token=caller.desk.agent)
+        elif refund is not None and refund["status"] == "held":
+            await caller.call(f"/v1/operations/{refund['id']}/approve", {"reason": "I agree"}, token=caller.desk.lead)
+            return
+        await asyncio.sleep(_AGAIN_SECONDS)
+    raise Unanswered(f"{case}: nobody asked where the money should go")
 
 
 async def _with_people(caller: Caller, case: str) -> None:

@@ -19,7 +19,7 @@ from aiosmtpd.handlers import Sink
 from aiosmtpd.smtp import SMTP
 
 from integrations.sandbox import open_sandbox
-from integrations.sandbox_books import SandboxPool
+from integrations.sandbox_books import SandboxBooks, SandboxPool
 from service.demo.night import HOST
 from service.demo.world import Item, make_platform
 from service.serving import first_free_port
@@ -27,7 +27,7 @@ from service.settings import Settings
 from service.store import embedded, migrate
 from tests.chaos.members import Crew, Member, Postgres
 from tests.chaos.proxy import FaultProxy
-from tests.chaos.wishes import OUTAGE_MINUTES, SHOW_MINUTES, Kind, Wish
+from tests.chaos.wishes import BACKUP, OUTAGE_MINUTES, SHOW_MINUTES, Kind, Wish
 from tests.contracts.rails.benches import TEST_KEY
 from tests.peers import stateful_mock
 from tests.promises.house import House, environment, open_house, settings_for
@@ -37,7 +37,12 @@ _FEEDERS: Final = 8
 # A refund takes this long at the sandbox, so that a kill finds some on their way.
 _LATENCY_MS: Final = 30
 # Refunds on a real kind of rail are only suggested unless the platform says `act` and sets a cap; this one stands in nobody's way.
-_PLATFORM: Final = {"modes": {"refund": "act"}, "caps": {"per_rail_and_day": {"EUR": 50_000_000}}}
+# Whose card is closed may choose to be paid out by the backup.
+_PLATFORM: Final = {
+    "modes": {"refund": "act"},
+    "caps": {"per_rail_and_day": {"EUR": 50_000_000}},
+    "payouts": {"rails": [BACKUP]},
+}
 _ITEMS: Final = ("stream", "venue")
 
 
@@ -48,6 +53,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     ours: Postgres
     ledger: SandboxPool
     """the sandbox's own books, on a server that never crashes: nothing that happens to us can hide what it did"""
+    backup: SandboxBooks
+    """of the rail that pays out"""
     peer: str
     proxy: FaultProxy
     charges: dict[str, str]
@@ -87,6 +94,7 @@ async def opened(seed: int) -> AsyncIterator[Ground]:
         house = await stack.enter_async_context(open_house(settings))
         house.desk = await make_platform(house.pool, "demo", _PLATFORM)
         more = {
+            f"MAKEGOOD_RAIL_{BACKUP.upper()}_KIND": "sandbox_payout",
             "MAKEGOOD_RAIL_STRIPE_KIND": "stripe",
             "MAKEGOOD_RAIL_STRIPE_API_KEY": TEST_KEY,
             "MAKEGOOD_RAIL_STRIPE_BASE_URL": proxy.base_url,
@@ -95,12 +103,14 @@ async def opened(seed: int) -> AsyncIterator[Ground]:
             "MAKEGOOD_SMTP_TLS": "none",
             "MAKEGOOD_SMTP_SENDER": "help@chaos.example",
         }
+        ledger = await stack.enter_async_context(await open_sandbox(sandbox_url, connections_max=4))
         yield Ground(
             folder=folder,
             house=house,
             crew=await stack.enter_async_context(Crew(_members(settings, folder, more)).at_work()),
             ours=ours,
-            ledger=await stack.enter_async_context(await open_sandbox(sandbox_url, connections_max=4)),
+            ledger=ledger,
+            backup=SandboxBooks(BACKUP, ledger),
             peer=peer,
             proxy=proxy,
             charges=charges,
@@ -167,6 +177,7 @@ async def _feed_some(ground: Ground, shows: Mapping[Kind, str], waiting: Iterato
         if wish.faults:
             # What was charged last is paid back first.
             await ground.house.books.script(*wish.scripts(bought.payments[-1]))
+            await ground.backup.script(*wish.scripts_of_way_out(bought.payments[-1]))
 
 
 async def _charge(peer: httpx.AsyncClient, amount: int) -> str:

@@ -108,7 +108,7 @@ def judge(world: World, asked: Iterable[Asked], unanswered: Collection[str]) -> 
     """What was paid twice, what was lost, and what never ended. `unanswered`: orders whose client nobody answered."""
     asked = tuple(asked)
     with_people = _with_people(world)
-    refused = {one.wish.ref for one in asked if one.wish.may_fail}
+    refused = {one.wish.ref for one in asked if one.wish.is_refused}
     return Verdict(
         doubles=(*_twice_for_one(world), *_more_than_due(world, asked)),
         lost=(*_not_in_our_books(world), *_less_than_due(world, asked, with_people)),
@@ -177,7 +177,7 @@ def _less_than_due(world: World, asked: Sequence[Asked], with_people: Collection
     for one in asked:
         for case in sorted(one.cases - there):
             yield f"order {one.wish.ref}: {case} was accepted and is not there"
-        if went[one.wish.ref] < one.wish.due and not (one.wish.may_fail and one.wish.ref in with_people):
+        if went[one.wish.ref] < one.wish.due and not (one.wish.may_stay_unpaid and one.wish.ref in with_people):
             yield f"order {one.wish.ref} ({one.wish.kind}, {one.wish.rail}) was due {one.wish.due} and got {went[one.wish.ref]}"
 
 

@@ -120,12 +120,21 @@ def drawn(chances: Mapping[Trouble, int], number: int) -> Trouble | None:
 class FaultProxy:
     """One address in front of one peer. `names` says what the seed knows a payment by, since the peer makes its references at random."""
 
-    def __init__(self, upstream: str, *, seed: int, names: Mapping[str, str], refunds: Mapping[Trouble, int] = REFUNDS) -> None:
+    def __init__(
+        self,
+        upstream: str,
+        *,
+        seed: int,
+        names: Mapping[str, str],
+        refunds: Mapping[Trouble, int] = REFUNDS,
+        late_seconds_max: float = _LATE_SECONDS_MAX,
+    ) -> None:
         parts = urlsplit(upstream)
         self._upstream = (parts.hostname or "", parts.port or 0)
         self._seed = seed
         self._names = names
         self._refunds = refunds
+        self._late_seconds_max = late_seconds_max
         self._is_calm = False
         self._seen: Counter[tuple[str, bool]] = Counter()
         self._replies: MutableMapping[str, bytes] = {}
@@ -216,7 +225,7 @@ class FaultProxy:
             case Trouble.REPLAYED:
                 writer.write(self._replies[request.key])
             case Trouble.LATE:
-                task = asyncio.get_running_loop().create_task(self._forward(request, after=self._share(request) * _LATE_SECONDS_MAX))
+                task = asyncio.get_running_loop().create_task(self._forward(request, after=self._share(request) * self._late_seconds_max))
                 self._late.add(task)
                 task.add_done_callback(self._late.discard)
                 reset(writer)

@@ -13,7 +13,7 @@ import msgspec
 from tests.chaos.ground import Ground, feed, opened
 from tests.chaos.ledgers import Verdict, World, judge, look, story
 from tests.chaos.storm import OUTAGE_CALLS, Storm
-from tests.chaos.wishes import Wish, acts, wishes
+from tests.chaos.wishes import BACKUP, Wish, acts, wishes
 from tests.promises.house import broken_sums
 
 # What was under way when the faults stopped has a lease and a call to end, and then waits that double up to a minute.
@@ -91,6 +91,8 @@ async def chaos(*, seed: int, operations: int, kills: int, seconds_max: float) -
             await storm.rage(seconds_max)
             raged = time.monotonic()
             unmet = await _settle(ground, storm)
+            await storm.choose_late()
+            await _settle(ground, storm)
             await storm.ask_again(_AGAIN_EVERY)
             await _settle(ground, storm)
         finally:
@@ -102,7 +104,8 @@ async def chaos(*, seed: int, operations: int, kills: int, seconds_max: float) -
 async def _settle(ground: Ground, storm: Storm) -> int:
     """No more faults: whatever is under way may end, within bounds. How many planned faults of the sandbox nobody met."""
     unmet = await ground.script_left()
-    await ground.house.books.clear()
+    for books in (ground.house.books, ground.backup):
+        await books.clear()
     await ground.proxy.calm()
     ends_at = time.monotonic() + _SETTLE_SECONDS_MAX
     while time.monotonic() < ends_at:
@@ -123,7 +126,7 @@ async def _report(
 ) -> Report:
     verdict = judge(world, storm.asked, {f"{ref}: {heard}" for ref, heard in storm.unanswered.items()})
     started, began, raged = times
-    scripted = sum(number for wish in wanted for _, number in wish.faults) + storm.done["outage"] * OUTAGE_CALLS
+    scripted = sum(wish.scripted for wish in wanted) + storm.done["outage"] * OUTAGE_CALLS
     named = "\n".join((*verdict.doubles, *verdict.lost, *verdict.stuck))
     to_tell = [wish.ref for wish in wanted if wish.ref in named][:_STORIES_MAX]
     return Report(
@@ -140,6 +143,7 @@ async def _report(
             "sandbox": scripted - unmet,
             "done to processes": dict(storm.done) | {"kills under load": storm.busy_kills, "fell by themselves": ground.crew.falls},
             "requests sent again by clients": storm.repeats,
+            "paid out another way": len({one.operation for one in world.paid if one.rail == BACKUP and one.is_alive}),
             "left to people since a bank refused": len(verdict.handed),
             "seconds": f"{began - started:.0f} to set up, {raged - began:.0f} of storm, {time.monotonic() - raged:.0f} to settle",
         },

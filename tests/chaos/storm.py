@@ -10,7 +10,7 @@ from itertools import count
 from typing import Final
 
 from integrations.sandbox_books import Fault, Script
-from tests.chaos.customers import Asked, Caller, Unanswered, ask, ask_once_more
+from tests.chaos.customers import Asked, Caller, Unanswered, ask, ask_once_more, choose
 from tests.chaos.ground import Ground
 from tests.chaos.members import Member
 from tests.chaos.wishes import CLOSED_CARD, Act, Kind, Wish
@@ -71,6 +71,15 @@ class Storm:
         finally:
             clerk.cancel()
             await asyncio.gather(clerk, return_exceptions=True)
+
+    async def choose_late(self) -> None:
+        """Whose refund failed after it had been accepted chooses another way, too."""
+        for one in self.asked:
+            if one.wish.chooses and one.wish.later is not None:
+                try:
+                    await choose(self._caller(), one.wish, min(one.cases))
+                except Unanswered as failure:
+                    self.unanswered[one.wish.ref] = f"{one.wish.kind}: {failure}"
 
     async def ask_again(self, every: int) -> None:
         """A sample of the customers ask once more when it is all over."""
@@ -153,6 +162,7 @@ class Storm:
         orders = {one.ref: one for one in self._wanted}
         books = self._ground.house.books
         await books.deliver()
+        await self._ground.backup.deliver()
         for ref, order in await self._ground.accepted():
             match orders[order].later:
                 case "fail":

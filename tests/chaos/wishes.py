@@ -37,10 +37,20 @@ _ROADS: Final[tuple[tuple[int, tuple[tuple[Fault, int], ...], Later | None], ...
     (5, ((Fault.UNREACHABLE, 2),), None),
     (3, ((Fault.RATE_LIMITED, 1),), None),
     (7, ((Fault.ACCEPTED, 1),), "settle"),
-    (2, ((Fault.ACCEPTED, 1),), "fail"),
+    (3, ((Fault.ACCEPTED, 1),), "fail"),
     (1, ((Fault.ACCEPTED, 1),), "cancel"),
-    (2, ((Fault.FAILED, 1),), None),
+    (5, ((Fault.FAILED, 1),), None),
 )
+# And the pay-out, where the customer chose one because their card is closed.
+_WAYS_OUT: Final[tuple[tuple[int, tuple[tuple[Fault, int], ...]], ...]] = (
+    (4, ()),
+    (2, ((Fault.LOST_ANSWER, 2),)),
+    (2, ((Fault.IN_FLIGHT, 1), (Fault.NO_ANSWER, 1))),
+    (1, ((Fault.UNREACHABLE, 2),)),
+)
+# Of these kinds a case has one refund, which the customer can choose another way for.
+_CHOOSING: Final[frozenset[Kind]] = frozenset({"share", "whole", "twice", "remorse"})
+BACKUP: Final = "backup"
 CLOSED_CARD: Final = "expired_or_canceled_card"
 
 
@@ -60,13 +70,34 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[tuple[Fault, int], ...]
     later: Later | None
     pause_ms: int
+    out_faults: tuple[tuple[Fault, int], ...]
+    """what the pay-out meets, if there is one"""
 
     @property
-    def may_fail(self) -> bool:
-        """A bank refuses it, so that people or the customer are asked."""
-        return self.later in {"fail", "cancel"} or any(fault is Fault.FAILED for fault, _ in self.faults)
+    def is_refused(self) -> bool:
+        """The bank refuses it, at once or later, so that people or the customer are asked."""
+        return self.later in {"fail", "cancel"} or self.is_refused_at_once
+
+    @property
+    def is_refused_at_once(self) -> bool:
+        return any(fault is Fault.FAILED for fault, _ in self.faults)
+
+    @property
+    def chooses(self) -> bool:
+        """The card is closed, and the customer says where the money should go."""
+        return self.kind in _CHOOSING and (self.later == "fail" or self.is_refused_at_once)
+
+    @property
+    def may_stay_unpaid(self) -> bool:
+        return self.is_refused and not self.chooses
 
     def scripts(self, payment_ref: str) -> list[Script]:
+        return self._scripts(payment_ref, self.faults)
+
+    def scripts_of_way_out(self, payment_ref: str) -> list[Script]:
+        return self._scripts(payment_ref, self.out_faults) if self.chooses else []
+
+    def _scripts(self, payment_ref: str, faults: Sequence[tuple[Fault, int]]) -> list[Script]:
         return [
             Script(
                 fault=fault,
@@ -75,8 +106,13 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
                 detail=CLOSED_CARD if fault is Fault.FAILED else "",
                 retry_after_seconds=1.0 if fault is Fault.RATE_LIMITED else None,
             )
-            for fault, times in self.faults
+            for fault, times in faults
         ]
+
+    @property
+    def scripted(self) -> int:
+        """How many faults of the sandbox are meant for it."""
+        return sum(times for _, times in (*self.faults, *(self.out_faults if self.chooses else ())))
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +150,7 @@ def _wish(chance: random.Random, number: int) -> Wish:
         faults=faults if rail == "sandbox" else (),
         later=later if rail == "sandbox" else None,
         pause_ms=chance.randrange(0, 200),
+        out_faults=chance.choices([way for _, way in _WAYS_OUT], [weight for weight, _ in _WAYS_OUT])[0],
     )
 
 
@@ -148,7 +185,8 @@ def acts(seed: int, *, kills: int, members: int) -> Sequence[Act]:
     found = [
         Act(
             what=what,
-            at=chance.uniform(*_MOMENTS),
+            # What takes long begins early, so that the end of a run does not wait for it.
+            at=chance.uniform(*_MOMENTS) * (0.5 if what == "freeze" else 1.0),
             target=chance.randrange(members),
             seconds=chance.uniform(*_FREEZE_SECONDS) if what == "freeze" else chance.uniform(0.0, 1.5),
             pause=chance.uniform(0.0, 0.3),

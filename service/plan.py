@@ -126,13 +126,6 @@ def plan(rules: Rules, view: View, asked: Asked, parked: Parked | None) -> Plan:
     )
 
 
-def held_too(plan: Plan, holds: tuple[str, ...]) -> Plan:
-    """What the plan carries out waits for these reasons as well; one that carries nothing out stays as it is."""
-    if plan.outcome != "approve" or not holds:
-        return plan
-    return msgspec.structs.replace(plan, guards=(*plan.guards, *holds), holds=(*plan.holds, *holds), approvals=max(plan.approvals, 1))
-
-
 def ask_identity(rules: Rules) -> Plan:
     """Nothing is decided, and nothing of an order is said, before it is known who asks."""
     return _only((), _ask_next(rules, "identity"), "ask")

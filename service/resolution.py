@@ -82,7 +82,7 @@ class Resolution:
             asked = _asked(contact, asker, asker.passes(view, contact.passes))
             seen = asker.seen(view, named_show=contact.show is not None)
             plan = self._decide(seen, asked, asker) if tries_left else planning.to_people(self._rules, "support", 2, "facts_moved")
-            plan = planning.held_too(plan, holds)
+            plan = _held_too(plan, holds)
             document = self._document(caller.platform_id, case, 1, view=view, asker=asker, plan=plan) | {"begin": begin}
             if document["order"] is None and asked.passes:
                 document["answers"] = {"passes": asked.passes}  # as if they had been asked: for when it is known whose they are
@@ -262,6 +262,13 @@ def _opening(caller: Caller, contact: Contact, asker: who.Asker, view: View, cas
         "passes": list(passes) or [None],
         "lease_seconds": LEASE_SECONDS,
     }
+
+
+def _held_too(plan: Plan, holds: tuple[str, ...]) -> Plan:
+    """What the plan carries out waits for these reasons as well; one that carries nothing out stays as it is."""
+    if plan.outcome != "approve" or not holds:
+        return plan
+    return msgspec.structs.replace(plan, guards=(*plan.guards, *holds), holds=(*plan.holds, *holds), approvals=max(plan.approvals, 1))
 
 
 def _asked(contact: Contact, asker: who.Asker, passes: tuple[UUID, ...]) -> Asked:

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from tests.promises.house import House, databases, open_house, serve_here, settings_for
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def house(postgres_dsn: str, template_database: str, worker_id: str) -> AsyncIterator[House]:
+    """An installation of one process, for all tests of a file; each makes shows and orders of its own."""
+    async with (
+        databases(postgres_dsn, template_database) as (ours, theirs),
+        open_house(settings_for(ours, theirs, worker_id)) as opened,
+        serve_here(opened),
+    ):
+        yield opened

@@ -150,7 +150,7 @@ class SandboxBooks:
         """Somebody refunds the charge without us, as in a processor's own dashboard. Its reference; empty: it was refused."""
         ref: str | None = await self._pool.fetchval(
             """SELECT ref FROM sandbox.execute($1, 'elsewhere:' || gen_random_uuid(), $2, $3, $4, NULL, NULL, 'elsewhere', 'back',
-                                               '', '', '')""",
+                                               '', '', '', true)""",
             self._account,
             payment_ref,
             amount.minor,

@@ -151,10 +151,10 @@ BEGIN
 END $$;
 
 -- Carries a refund or a pay-out out. p_fault is '', 'accepted' (p_detail: what it waits for) or 'failed' (p_detail: the reason); answers
--- the refund or the word of the refusal.
+-- the refund or the word of the refusal. p_tell: false where it is known that nobody wants to be told.
 CREATE OR REPLACE FUNCTION sandbox.execute(
     p_account text, p_key text, p_payment_ref text, p_amount bigint, p_currency text,
-    p_operation uuid, p_attempt uuid, p_reason text, p_pays text, p_destination text, p_fault text, p_detail text,
+    p_operation uuid, p_attempt uuid, p_reason text, p_pays text, p_destination text, p_fault text, p_detail text, p_tell boolean,
     OUT declined text, OUT ref text, OUT state text, OUT failure text, OUT waiting text, OUT made_at timestamptz
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -190,11 +190,14 @@ BEGIN
             IF p_pays = 'back' AND r.state <> 'FAILED' THEN
                 UPDATE sandbox.charge x SET refunded = x.refunded + p_amount WHERE x.account = p_account AND x.payment_ref = p_payment_ref;
             END IF;
-            PERFORM sandbox.tell_refund(p_account, 'refund.created', r.ref);
-        ELSE
-            -- the same key arrived at the same moment, without a charge to queue at or for another one
-            SELECT * INTO r FROM sandbox.refund x WHERE x.account = p_account AND x.key = p_key;
+            IF p_tell THEN
+                PERFORM sandbox.tell_refund(p_account, 'refund.created', r.ref);
+            END IF;
+            ref := r.ref; state := r.state; failure := r.failure; waiting := r.waiting; made_at := r.made_at;
+            RETURN;
         END IF;
+        -- the same key arrived at the same moment, without a charge to queue at or for another one
+        SELECT * INTO r FROM sandbox.refund x WHERE x.account = p_account AND x.key = p_key;
     END IF;
     IF (r.payment_ref, r.amount, r.currency, r.operation_id, r.attempt_id, r.reason, r.destination)
        IS DISTINCT FROM (p_payment_ref, p_amount, p_currency, p_operation, p_attempt, p_reason, p_destination) THEN
@@ -213,14 +216,21 @@ CREATE OR REPLACE FUNCTION sandbox.refund_once(
 ) LANGUAGE plpgsql AS $$
 DECLARE
     entry sandbox.script;
+    v_broken boolean;
+    v_script boolean;
+    v_tell boolean;
 BEGIN
-    SELECT p.latency_ms INTO latency_ms FROM sandbox.pace p WHERE p.account = p_account;
-    IF EXISTS (SELECT FROM sandbox.broken b WHERE b.account = p_account AND b.key = p_key) THEN
+    -- all that is rare, in one look at tables that are mostly empty
+    SELECT (SELECT p.latency_ms FROM sandbox.pace p WHERE p.account = p_account),
+           EXISTS (SELECT FROM sandbox.broken b WHERE b.account = p_account AND b.key = p_key),
+           EXISTS (SELECT FROM sandbox.script),
+           EXISTS (SELECT FROM sandbox.subscription s WHERE s.account = p_account)
+    INTO latency_ms, v_broken, v_script, v_tell;
+    IF v_broken THEN
         fault := 'broken_for_good'; detail := '';
         RETURN;
     END IF;
-    -- most of the time there is no script at all: one look at an empty table
-    IF EXISTS (SELECT FROM sandbox.script) THEN
+    IF v_script THEN
         entry := sandbox.take(
             p_account, p_payment_ref, 'refund',
             EXISTS (SELECT FROM sandbox.refund r WHERE r.account = p_account AND r.key = p_key));
@@ -241,7 +251,7 @@ BEGIN
     IF fault IN ('', 'accepted', 'failed', 'lost_answer') OR (fault = 'broken_for_good' AND detail = 'carried_out') THEN
         SELECT e.declined, e.ref, e.state, e.failure, e.waiting, e.made_at INTO declined, ref, state, failure, waiting, made_at
         FROM sandbox.execute(p_account, p_key, p_payment_ref, p_amount, p_currency, p_operation, p_attempt, p_reason, p_pays, p_destination,
-                             fault, detail) e;
+                             fault, detail, v_tell) e;
     END IF;
 END $$;
 
@@ -278,7 +288,7 @@ DECLARE
 BEGIN
     FOR f IN DELETE FROM sandbox.in_flight x WHERE x.account = p_account RETURNING x.* LOOP
         PERFORM sandbox.execute(
-            f.account, f.key, f.payment_ref, f.amount, f.currency, f.operation_id, f.attempt_id, f.reason, f.pays, f.destination, '', '');
+            f.account, f.key, f.payment_ref, f.amount, f.currency, f.operation_id, f.attempt_id, f.reason, f.pays, f.destination, '', '', true);
         n := n + 1;
     END LOOP;
     RETURN n;

@@ -61,13 +61,19 @@ class Audit:
         async for page in pages(self._listed(since, until), _PAGE):
             self.counted.theirs += len(page)
             met.update(one.refund.provider_ref for one in page)
-            for one in compare(await self._ours(page), page):
-                if one.kind != "only_ours":  # it may be on another page
-                    yield one
+            for one in await self._of_page(page):
+                yield one
         async for ours in self._sent(since, until, tuple(PAID)):
             for mine in ours:
                 if mine.provider_ref not in met and (difference := await self._missing(mine)) is not None:
                     yield difference
+
+    async def _of_page(self, page: Sequence[Movement]) -> Sequence[Difference]:
+        """What of ours is not on this page may be on another; what was counted as made by others is no difference any more."""
+        found = [one for one in compare(await self._ours(page), page) if one.kind != "only_ours"]
+        beside = [one.theirs.refund.provider_ref for one in found if one.theirs and one.kind in {"only_theirs", "twice"}]
+        counted = await self._store.elsewhere(self._rail.name, beside) if beside else frozenset[str]()
+        return [one for one in found if one.theirs is None or one.theirs.refund.provider_ref not in counted]
 
     async def _listed(self, since: datetime, until: datetime) -> AsyncIterator[Movement]:
         if self._report is None:

@@ -72,6 +72,19 @@ class AuditStore:
         """Attempts on this rail with one of these ids or references of the processor; and those of these operations on any rail."""
         return [_ours(row) for row in await self._pool.fetch(_NAMED, rail, attempts, operations, provider_refs)]
 
+    async def elsewhere(self, rail: str, provider_refs: Sequence[str]) -> frozenset[str]:
+        """Which of these our books have as refunds made by others."""
+        rows = await self._pool.fetch(
+            """
+            -- every platform: a rail is the installation's
+            SELECT r.provider_ref FROM refund_elsewhere r JOIN payment y ON y.platform_id = r.platform_id AND y.id = r.payment_id
+            WHERE y.rail = $1 AND r.provider_ref = ANY ($2::text[]) AND r.state <> 'failed'
+            """,
+            rail,
+            provider_refs,
+        )
+        return frozenset(row["provider_ref"] for row in rows)
+
     async def sent(
         self, rail: str, since: datetime, until: datetime, *, after: OurMovement | None, states: Sequence[str], most: int
     ) -> Sequence[OurMovement]:

@@ -19,3 +19,4 @@ CREATE TABLE recovered_refund (
 
 -- Audits read attempts by time. They are written in that order, so that the smallest of indexes does.
 CREATE INDEX attempt_by_time ON attempt USING brin (first_sent_at) WITH (pages_per_range = 16);
+CREATE INDEX refund_elsewhere_by_provider_ref ON refund_elsewhere (provider_ref) WHERE provider_ref IS NOT NULL;

@@ -138,6 +138,8 @@ BEGIN
             ON CONFLICT DO NOTHING;
         END IF;
     END LOOP;
+    -- A whole payment that a bank warned of is no line's refund: nobody gets in with an order that nobody has paid any more.
+    IF o.reason = 'fraud_warning' AND order_money_is_gone(p_platform, o.order_id) THEN PERFORM order_ends_access(p_platform, o.order_id, p_now); END IF;
 END $$;
 
 -- One movement of one refund. Accounts: sales, owed_to_customer, in_transit:<rail>, paid_out:<rail>, paid_elsewhere.

@@ -77,7 +77,7 @@ BEGIN
             WHERE other.platform_id = o.platform_id AND other.case_id = o.case_id AND other.state IN ('HELD', 'NEEDS_REVIEW')) THEN
         PERFORM case_next(o.platform_id, o.case_id, jsonb_build_object('owner', 'operation', 'due_seconds', 60, 'rest', c.rest), p_now);
     END IF;
-    IF v_state = 'CHOICE_NEEDED' THEN PERFORM case_to_process(o.platform_id, o.case_id, p_now); END IF;
+    IF v_state = 'CHOICE_NEEDED' OR (v_state = 'SENT' AND o.choice_offered_at IS NOT NULL) THEN PERFORM case_to_process(o.platform_id, o.case_id, p_now); END IF;
 END $$;
 
 -- The bank has taken the money, so nothing is owed any more for what this refund was to pay: it gives its part back, and its case decides again.
@@ -159,6 +159,7 @@ DECLARE
     v_now timestamptz := app_now();
     v_at timestamptz := (doc->>'at')::timestamptz;
     v_amount bigint;
+    v_newer boolean;
     was payment;
     became payment;
     d dispute;
@@ -171,12 +172,11 @@ BEGIN
     SELECT * INTO d FROM dispute WHERE platform_id = p_platform AND payment_id = p_payment AND ref = doc->>'ref';
     -- In another currency, or without an amount, it is all of the payment.
     v_amount := CASE WHEN doc->>'currency' = was.currency AND (doc->>'amount')::bigint > 0 THEN (doc->>'amount')::bigint ELSE was.captured END;
-    IF d.ref IS NOT NULL AND NOT CASE
+    v_newer := CASE
+        WHEN d.ref IS NULL OR (d.state = 'open' AND doc->>'state' <> 'open') THEN true
         WHEN d.state = doc->>'state' THEN d.amount <> v_amount AND v_at > d.told_at
-        WHEN d.state = 'open' THEN true
-        WHEN doc->>'state' = 'open' THEN false
-        ELSE v_at > d.told_at END
-    THEN RETURN false; END IF;
+        ELSE doc->>'state' <> 'open' AND v_at > d.told_at END;
+    IF NOT v_newer THEN RETURN false; END IF;
     INSERT INTO dispute (platform_id, payment_id, ref, state, amount, told_at) VALUES (p_platform, p_payment, doc->>'ref', doc->>'state', v_amount, v_at)
     ON CONFLICT (platform_id, payment_id, ref) DO UPDATE SET state = excluded.state, amount = excluded.amount,
         told_at = greatest(excluded.told_at, dispute.told_at);
@@ -185,7 +185,7 @@ BEGIN
                  sum(amount) FILTER (WHERE state <> 'won') AS disputed
           FROM dispute WHERE platform_id = p_platform AND payment_id = p_payment) said
     WHERE platform_id = p_platform AND id = p_payment;
-    PERFORM payment_dispute_count(p_platform, p_payment, (SELECT coalesce(sum(amount) FILTER (WHERE state = 'lost'), 0) FROM dispute
+    PERFORM payment_dispute_count(p_platform, p_payment, (SELECT coalesce(sum(amount) FILTER (WHERE state = 'lost'), 0)::bigint FROM dispute
         WHERE platform_id = p_platform AND payment_id = p_payment), v_at);
     PERFORM payment_dispute_settle(p_platform, p_payment, v_now);
     IF d.state = 'lost' AND doc->>'state' = 'won' THEN PERFORM order_to_people(p_platform, p_order, v_now); END IF;  -- its passes are void by now

@@ -78,6 +78,21 @@ async def test_interactive_goes_before_bulk_that_came_first(town: Town) -> None:
     assert (await bulk.store.slots(RAIL, 1, interval_seconds=0.1, ahead_seconds=0.0)).granted == 1
 
 
+async def test_bulk_that_waits_has_taken_nothing_that_a_customer_could_have(town: Town) -> None:
+    bulk, desk = town.processes(10.0)
+    await desk.store.slots(RAIL, 9, interval_seconds=0.1, ahead_seconds=AHEAD_SECONDS)
+    before: datetime = await town.pool.fetchval("SELECT next_slot_at FROM rail_state")
+    while_waiting: list[datetime] = []
+
+    async def looks(seconds: float) -> None:
+        while_waiting.append(await town.pool.fetchval("SELECT next_slot_at FROM rail_state"))
+        await town.clock.move(seconds)
+
+    gate = Gate(bulk.store, paces={RAIL: 10.0}, monotonic=town.clock.monotonic, sleep=looks)
+    assert (await gate.enter(RAIL, interactive=False)).kind == "go"
+    assert while_waiting[0] == before
+
+
 async def test_a_customer_waits_for_no_more_of_bulk_than_one_block(town: Town) -> None:
     bulk, desk = town.processes(25.0)
     taken = await bulk.store.slots(RAIL, 5, interval_seconds=0.04, ahead_seconds=0.0)

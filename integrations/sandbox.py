@@ -174,7 +174,7 @@ class SandboxRail:
         for _ in range(_PAGES_MAX):
             rows = await self._read("", _UNDELIVERED, self.name, since, after)
             for row in rows:
-                yield Told.of(row)
+                yield Told.of(dict(row))
             if len(rows) < _PAGE_SIZE:
                 return
             after = rows[-1]["id"]

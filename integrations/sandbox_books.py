@@ -225,7 +225,7 @@ class SandboxBooks:
         In this order or another, once or more often, or never: all of that happens.
         """
         rows = await self._pool.fetch(_NOTIFICATIONS, self._account, after)
-        return [signed_post(Told.of(row), secret, now) for row in rows]
+        return [signed_post(Told.of(dict(row)), secret, now) for row in rows]
 
     async def delivered(self, *ids: int) -> None:
         """Somebody took those; the others are missed ones."""

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 
-import asyncpg
 import msgspec
 
 NOTIFICATION_COLUMNS: Final = "id, account, kind, item::text AS item, made_at"
@@ -25,7 +24,7 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     made_at: datetime
 
     @classmethod
-    def of(cls, row: asyncpg.Record) -> Self:
+    def of(cls, row: Mapping[str, Any]) -> Self:
         """A row of `sandbox.notification`."""
         item: dict[str, Any] = msgspec.json.decode(row["item"])
         return cls(id=row["id"], account=row["account"], kind=row["kind"], item=item, made_at=row["made_at"].astimezone(UTC))

@@ -15,7 +15,7 @@ import pytest_asyncio
 from integrations.sandbox_books import Fault, Script
 from service.demo.world import Bought, bearer
 from service.model import Money
-from service.ports import DisputeNews, News, RefundNews, RefundSeen, WarningNews
+from service.ports import DisputeNews, News, RefundNews, RefundSeen, Unavailable, WarningNews
 from service.store.inbox import InboxStore
 from tests.promises.house import House, all_holds, broken_sums, stream, uuid_of
 from tests.webhooks.stub import StubWebhook, signed
@@ -406,15 +406,28 @@ async def test_a_warning_of_what_is_disputed_or_gone_proposes_nothing(house: Hou
 # -------------------------------------------------------------------------------------------------------------- alerts
 
 
+async def alerts(house: House, ref: str) -> list[dict[str, Any]]:
+    return await house.rows(
+        "SELECT c.skill, c.owner, count(*) AS entries FROM cases c JOIN timeline t ON t.case_id = c.id AND t.kind = 'webhook_failed'"
+        " WHERE t.data->>'ref' = $1 GROUP BY c.id, c.skill, c.owner",
+        ref,
+    )
+
+
 async def test_people_hear_once_of_a_webhook_that_cannot_be_applied(house: House, show: str) -> None:
     await house.shop.order(show, [stream(PRICE)])
     inbox = InboxStore(house.pool)
     for tries in range(3):
-        await inbox.alert("sandbox", "webhook_failed", {"ref": "sandbox", "tries": tries})
-    found = await house.rows(
-        "SELECT c.skill, c.owner, count(*) AS entries FROM cases c JOIN timeline t ON t.case_id = c.id AND t.kind = 'webhook_failed'"
-        " GROUP BY c.id, c.skill, c.owner"
-    )
-    assert found == [{"skill": "operations", "owner": "queue", "entries": 3}]
+        await inbox.alert("sandbox", "webhook_failed", {"ref": "one", "tries": tries})
+    assert await alerts(house, "one") == [{"skill": "operations", "owner": "queue", "entries": 3}]
     await inbox.alert("a rail without payments", "webhook_failed", {"ref": "other"})
-    assert await house.value("SELECT count(*) FROM timeline WHERE kind = 'webhook_failed'") == 3
+    assert await alerts(house, "other") == []
+
+
+async def test_people_hear_at_once_of_a_key_that_the_processor_refuses(house: House, stub: StubWebhook, show: str) -> None:
+    await house.shop.order(show, [stream(PRICE)])
+    event = stub.told()
+    stub.tells[event.id] = Unavailable("401", configuration=True)
+    assert (await house.client.post("/webhooks/sandbox", **signed(event))).status_code == 200
+    await house.until(lambda: alerts(house, "sandbox"), lambda found: [one["owner"] for one in found] == ["queue"])
+    stub.tells[event.id] = ()

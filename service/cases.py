@@ -83,7 +83,7 @@ class Cases:
 
     async def _carry_on(self, platform: UUID, opened: Opened) -> None:
         try:
-            await self._resolution.carry_on(platform, opened.begun)
+            await self._resolution.carry_on(platform, opened.begun, since=opened.since)
         finally:
             self._watch.changed(opened.case)
 

@@ -71,7 +71,7 @@ class Inbox:
     def __init__(
         self,
         store: InboxStore,
-        operations: HearsRefunds,
+        refunds: HearsRefunds,
         *,
         notifications: Mapping[str, Notifications],
         kinds: Mapping[str, str],
@@ -79,7 +79,7 @@ class Inbox:
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
-        self._operations = operations
+        self._refunds = refunds
         self._notifications = notifications
         self._kinds = kinds
         self._crew = crew
@@ -150,7 +150,7 @@ class Inbox:
 
     async def _apply_news(self, row: InboxRow, news: News) -> str:
         if isinstance(news, RefundNews):
-            return await self._operations.heard(row.rail, news, source="webhook")
+            return await self._refunds.heard(row.rail, news, source="webhook")
         about = {"rail": row.rail, "payment_ref": news.payment_ref, "at": row.event.happened_at or row.received_at}
         if isinstance(news, DisputeNews):
             about |= {"ref": news.dispute_ref, "state": news.state, "amount": news.amount.minor, "currency": news.amount.currency}

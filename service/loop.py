@@ -74,9 +74,10 @@ class Loop:
         most = min(CLAIM_MOST, self._crew.free - PLACES_FOR_REQUESTS)
         if most <= 0:
             return False
+        since = self._operations.clock()
         operations = await self._store.claim_operations(most, LEASE_SECONDS)
         cases = await self._store.claim_cases(most - len(operations), LEASE_SECONDS) if most > len(operations) else ()
-        tasks = [self._crew.start(self._advance(one)) for one in operations if self._crew.reserve()]
+        tasks = [self._crew.start(self._advance(one, since)) for one in operations if self._crew.reserve()]
         tasks += [self._crew.start(self._resolve(one)) for one in cases if self._crew.reserve()]
         self._inbox.wake()
         told = await self._teller.tell_waiting(CLAIM_MOST)
@@ -85,8 +86,8 @@ class Loop:
             await asyncio.wait(tasks, timeout=EVERY_SECONDS)
         return len(operations) + len(cases) >= most or told >= CLAIM_MOST
 
-    async def _advance(self, one: ClaimedOperation) -> None:
-        await self._operations.advance(one.platform, one.id, one.epoch, rail=one.rail, state=one.state, priority=one.priority)
+    async def _advance(self, one: ClaimedOperation, since: float) -> None:
+        await self._operations.advance(one.platform, one.id, one.epoch, since=since, rail=one.rail, state=one.state, priority=one.priority)
         await self._watch.tell(one.case)
 
     async def _resolve(self, one: ClaimedCase) -> None:

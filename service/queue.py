@@ -105,15 +105,16 @@ class Queue:
         view = await view_store.read(self._pool, caller.platform_id, order=row.order, show=row.show)
         document = action_document(self._rules, caller, view, action)
         document |= {"platform": caller.platform_id, "case": case, "order": row.order, "key_seconds": self._operations.key_seconds()}
+        since = self._resolution.clock()
         answer = await self._store.act(document)
         await self._watch.tell(case)
         if answer["status"] == "stored" and answer["operations"]:
-            await self._carry_on(caller.platform_id, answer["operations"])
+            await self._carry_on(caller.platform_id, answer["operations"], since)
         return Acted(status=answer["status"])
 
-    async def _carry_on(self, platform: UUID, begun: Sequence[Mapping[str, Any]]) -> None:
+    async def _carry_on(self, platform: UUID, begun: Sequence[Mapping[str, Any]], since: float) -> None:
         if self._crew.reserve():
-            await self._crew.wait(self._crew.start(self._resolution.carry_on(platform, tuple(begun))))
+            await self._crew.wait(self._crew.start(self._resolution.carry_on(platform, tuple(begun), since=since)))
 
     async def approve(self, caller: Caller, operation: UUID, reason: str) -> Approved:
         """One person's yes. With enough of them the operation is carried out at once."""

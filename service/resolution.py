@@ -55,6 +55,8 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     case: UUID
     begun: tuple[Mapping[str, Any], ...] = ()
     """operations to carry on now"""
+    since: float = 0.0
+    """the clock before they were leased"""
     settled: bool = False
     """nothing is under way: the case can be shown as it is"""
 
@@ -86,19 +88,24 @@ class Resolution:
             document = self._document(caller.platform_id, case, 1, view=view, asker=asker, plan=plan) | {"begin": begin}
             if document["order"] is None and asked.passes:
                 document["answers"] = {"passes": asked.passes}  # as if they had been asked: for when it is known whose they are
+            since = self.clock()
             try:
                 answer = await self._store.open_and_decide(_opening(caller, contact, asker, view, case, passes=asked.passes), document)
             except FactsMoved:
                 continue
             begun = tuple(answer.get("operations", ()))
             settled = answer["status"] == "opened" and plan.outcome != "approve"
-            return Opened(status=answer["status"], case=UUID(answer["case"]), begun=begun, settled=settled)
+            return Opened(status=answer["status"], case=UUID(answer["case"]), begun=begun, since=since, settled=settled)
         raise AssertionError("unreachable")
 
-    async def carry_on(self, platform: UUID, begun: tuple[Mapping[str, Any], ...]) -> None:
+    def clock(self) -> float:
+        """What carry_on() wants to know from before a decision was stored."""
+        return self._operations.clock()
+
+    async def carry_on(self, platform: UUID, begun: tuple[Mapping[str, Any], ...], *, since: float) -> None:
         """Carries out what a decision began. Safe to lose: whatever is left is due again when its lease ends."""
         for one in begun:
-            await self._operations.carry_on(platform, UUID(one["id"]), int(one["epoch"]), one)
+            await self._operations.carry_on(platform, UUID(one["id"]), int(one["epoch"]), one, since=since)
 
     async def resolve(self, platform: UUID, case: UUID, epoch: int) -> None:
         """Decides a leased case again from where it stands, and carries out what follows."""
@@ -152,12 +159,13 @@ class Resolution:
             view = await view_store.read(self._pool, platform, order=row.order, order_ref=order_ref, show=row.show)
             asker = proven or who.asked_before(row, view)
             plan = self._again(row, view, asker) if tries_left else planning.to_people(self._rules, "support", 2, "facts_moved")
+            since = self.clock()
             try:
                 answer = await self._store.decide(self._document(platform, row.id, epoch, view=view, asker=asker, plan=plan, row=row))
             except FactsMoved:
                 row = await self._store.case(platform, row.id) or row
                 continue
-            await self.carry_on(platform, tuple(answer.get("operations", ())))
+            await self.carry_on(platform, tuple(answer.get("operations", ())), since=since)
             return
 
     # -------------------------------------------------------------------------------------------------------- deciding

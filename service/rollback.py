@@ -14,9 +14,9 @@ import structlog
 from policies import Rails
 from service.callers import Caller
 from service.model import Channel, Money, Problem
-from service.operations import CALL_SECONDS_MAX
 from service.ports import Authorisations, Declined, OutcomeUnknown, PaymentSeen, RefundRail, Unavailable
 from service.rails import Gate, Outcome
+from service.refunds import CALL_SECONDS_MAX
 from service.resolution import Contact, Opened, body_hash
 from service.store.rollback import FailedSale, RollbackStore
 

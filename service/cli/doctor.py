@@ -179,7 +179,7 @@ async def _mailer(settings: Settings) -> AsyncIterator[Mailer]:
 
 
 def _policies(settings: Settings) -> str:
-    from service.app import rules_of  # noqa: PLC0415
+    from service.assembly import rules_of  # noqa: PLC0415
 
     rules = rules_of(settings, {}, {})
     packs = rules.packs.by_name.values()

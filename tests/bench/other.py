@@ -17,7 +17,7 @@ from integrations.jwks_http import HttpJwks
 from integrations.sandbox import open_sandbox
 from integrations.sandbox_books import Charge, SandboxBooks
 from service import plan as planning
-from service.app import rules_of
+from service.assembly import rules_of
 from service.facts import Asked
 from service.identity import Identity
 from service.model import Money, Problem

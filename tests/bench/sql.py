@@ -15,13 +15,14 @@ import msgspec
 
 from integrations.sandbox_mail import SandboxMailer
 from integrations.sandbox_memory import MemorySandboxRail
-from service.app import rules_of
+from service.assembly import rules_of
 from service.callers import Caller
 from service.choices import Choices, FollowUps
 from service.model import Channel, IdentityLevel, Problem, new_id
 from service.operations import Operations
 from service.ports import Mail
 from service.rails import Gate
+from service.refunds import Refunds
 from service.resolution import Contact, Resolution
 from service.store.flow import FlowStore
 from service.store.rails import RailStore
@@ -76,15 +77,16 @@ async def documents(at: Ground, numbers: Sequence[int]) -> None:
 
     async def some(share: Sequence[int]) -> None:
         store = Written(at)
+        rails = {RAIL: MemorySandboxRail(RAIL)}
+        policy = FollowUps(rules.backups, rails=rails, kinds={RAIL: "sandbox"})
+        refunds = Refunds(store, rails=rails, brakes=_Nothing(), gate=Gate(RailStore(at.pool), paces={}), policy=policy)
         operations = Operations(
             store,
-            rails={RAIL: MemorySandboxRail(RAIL)},
+            refunds=refunds,
             mailer=SandboxMailer(sender="bench@localhost.example"),
             issuers={},
             letters=_Nothing(),
             brakes=_Nothing(),
-            gate=Gate(RailStore(at.pool), paces={}),
-            policy=FollowUps(rules.backups, rails={}, kinds={}),
         )
         resolution = Resolution(at.pool, store, rules, operations, Choices(store, rules))
         for number in share:

@@ -34,6 +34,7 @@ from service.ports import Mail, Mailer, RefundNews, RefundRail, Unavailable
 from service.post import Post
 from service.proofs import Verifier
 from service.rails import Gate
+from service.refunds import Refunds
 from service.resolution import Contact, Resolution
 from service.sealing import Vault
 from service.shows import Shows
@@ -100,15 +101,20 @@ class World:
         guards = load_guards((bundled_folder() / GUARDS_FILE).read_text(encoding="utf-8"))
         backups = load_rails((bundled_folder() / RAILS_FILE).read_text(encoding="utf-8"))
         rules = Rules(packs=load_packs(bundled_folder(), ("en", "de")), guards=guards, backups=backups, rails={"sandbox": "sandbox"})
-        operations = Operations(
+        refunds = Refunds(
             self.flow,
             rails={"sandbox": rail},
+            brakes=self.brakes,
+            gate=Gate(RailStore(self.pool), paces={}),
+            policy=FollowUps(rules.backups, rails={"sandbox": rail}, kinds=rules.rails),
+        )
+        operations = Operations(
+            self.flow,
+            refunds=refunds,
             mailer=self.mailer,
             issuers={"sandbox": SandboxIssuer()},
             letters=self.post,
             brakes=self.brakes,
-            gate=Gate(RailStore(self.pool), paces={}),
-            policy=FollowUps(rules.backups, rails={"sandbox": rail}, kinds=rules.rails),
         )
         return Resolution(self.pool, self.flow, rules, operations, Choices(self.flow, rules)), operations
 
@@ -182,18 +188,21 @@ class World:
         } | more
         opened = await self.resolution.open_case(caller or self.shop(), Contact(**contact), begin=True)
         assert opened.status == "opened"
-        await self.resolution.carry_on(self.id, opened.begun)
+        await self.resolution.carry_on(self.id, opened.begun, since=opened.since)
         return opened.case
 
     async def settle(self) -> None:
         """What the claim loop does, until nothing is due."""
         for _ in range(20):
+            since = self.operations.clock()
             operations = await self.flow.claim_operations(50, LEASE_SECONDS)
             cases = await self.flow.claim_cases(50, LEASE_SECONDS)
             if not operations and not cases:
                 return
             for operation in operations:
-                await self.operations.advance(operation.platform, operation.id, operation.epoch, rail=operation.rail, state=operation.state)
+                await self.operations.advance(
+                    operation.platform, operation.id, operation.epoch, since=since, rail=operation.rail, state=operation.state
+                )
             for case in cases:
                 await self.resolution.resolve(case.platform, case.id, case.epoch)
         raise AssertionError("something is due again and again")

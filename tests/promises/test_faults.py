@@ -343,7 +343,7 @@ async def test_a_settled_refund_that_the_bank_sends_back_weeks_later_is_noticed_
     assert await house.books.fail_late(operation["attempts"][0]["provider_ref"], "expired_or_canceled_card")
     await house.pass_time(timedelta(days=20))
     assert house.app is not None
-    assert await house.app.operations.read_again() >= 1
+    assert await house.app.refunds.read_again() >= 1
     await _with_people(house, case)
     payment = await house.payment(order)
     assert (payment["reserved"], payment["refunded"]) == (SHARE, 0)

@@ -14,6 +14,8 @@ import msgspec
 from service.ports import Event, Forged, News, Unavailable
 
 SECRET: Final = b"the webhook's secret"
+# What the sandbox signs its own posts with.
+POSTING_SECRET: Final = "the sandbox's webhook secret"
 # What most processors' libraries allow.
 _AGE_SECONDS_MAX: Final = 300
 

@@ -23,7 +23,7 @@ def tax_shares(amounts: Sequence[int], *, price: int, tax: int) -> tuple[int, ..
     """The tax in each of several parts of a price, in minor units.
 
     Each is what the part adds to the rounded tax of all so far. So they add up exactly, all of the price has all of its tax, no share is
-    off by a whole unit, and a share once told stays as it is when another part follows.
+    off by more than a unit, and a share once told stays as it is when another part follows.
     """
     if price <= 0 or tax <= 0:
         return (0,) * len(amounts)

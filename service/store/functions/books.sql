@@ -6,10 +6,11 @@ LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM recovered_refund WHERE platform_id = p_platform AND order_id = p_order)
 $$;
 
--- An operation that nobody can be sure of goes to people, and nothing of it is sent.
+-- An operation that nobody can be sure of goes to people, and nothing of it is sent. One that they have already stays as it is.
 CREATE OR REPLACE FUNCTION operation_unsure(o operation, p_kind text, p_data jsonb, p_now timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
+    IF o.state = 'NEEDS_REVIEW' THEN RETURN; END IF;
     UPDATE operation SET state = 'NEEDS_REVIEW', due_at = p_now + interval '1 hour', lease_epoch = lease_epoch + 1, lease_until = NULL
     WHERE platform_id = o.platform_id AND id = o.id;
     PERFORM order_fact_add(o.platform_id, o.order_id, p_kind, 'operation', p_now, p_data || jsonb_build_object('operation', o.id), o.case_id);
@@ -49,10 +50,11 @@ BEGIN
         UPDATE attempt SET state = 'CLOSED_NOT_SENT', read_again_at = v_now + interval '1 hour' WHERE platform_id = o.platform_id AND id = live.id;
         live := NULL;
     END IF;
-    IF (v_dead AND (live.id IS NOT NULL OR o.ended_at IS NOT NULL)) THEN
+    IF v_dead AND (live.id IS NOT NULL OR o.ended_at IS NOT NULL) THEN
         INSERT INTO attempt (platform_id, id, operation_id, seq, rail, key, request, state, provider_ref, failure, first_sent_at, key_expires_at)
         VALUES (o.platform_id, v_attempt, o.id, v_seq, doc->>'rail', 'mg-' || replace(v_attempt::text, '-', ''), attempt_request(o, v_attempt),
-                doc->>'state', doc->>'provider_ref', coalesce(nullif(doc->>'failure', ''), 'unknown'), v_at, v_at);
+                doc->>'state', doc->>'provider_ref', coalesce(nullif(doc->>'failure', ''), 'unknown'), v_at, v_at)
+        ON CONFLICT DO NOTHING;
         RETURN jsonb_build_object('status', 'noted', 'platform', o.platform_id, 'case', o.case_id);
     END IF;
     IF o.ended_at IS NOT NULL THEN
@@ -64,7 +66,7 @@ BEGIN
             'provider_ref', doc->>'provider_ref'), v_now);
         RETURN jsonb_build_object('status', 'mismatch', 'platform', o.platform_id, 'case', o.case_id);
     END IF;
-    IF live.id IS NOT NULL THEN
+    IF live.id IS NOT NULL OR EXISTS (SELECT FROM attempt WHERE platform_id = o.platform_id AND id = v_attempt) THEN
         UPDATE attempt SET state = 'NEEDS_REVIEW' WHERE platform_id = o.platform_id AND id = live.id AND state NOT IN ('ACCEPTED', 'SUCCEEDED');
         PERFORM operation_unsure(o, 'books_disagree', jsonb_build_object('field', 'attempt', 'said', doc->>'provider_ref', 'kept', live.id,
             'rail', doc->>'rail', 'amount', o.amount), v_now);

@@ -188,3 +188,22 @@ def test_a_time_is_cut_at_midnights_and_nothing_is_left_out() -> None:
     assert (cut[0][0], cut[-1][1], len(cut)) == (since, since + timedelta(days=2), 3)
     with pytest.raises(ValueError, match="ten years"):
         days(since, since + timedelta(days=4000))
+
+
+async def test_recover_says_what_it_matched_and_lets_money_go(house: House) -> None:
+    env = environment(house.settings, f"{house.settings.bind_host}:{house.settings.bind_port}")
+    runner = CliRunner(env={**dict.fromkeys(os.environ, None), **env})
+    since = (datetime.now(UTC) + timedelta(days=30)).isoformat()
+
+    async def recover(*more: str) -> Result:
+        return await asyncio.to_thread(runner.invoke, makegood, ["money", "recover", "--since", since, *more])
+
+    stopped = await recover()
+    assert (stopped.exit_code, "Money is still stopped" in stopped.stdout) == (0, True), stopped.output
+    assert await house.value("SELECT reason FROM brake WHERE scope = 'all'") == "recovering"
+    gone = await recover("--go")
+    assert (gone.exit_code, "money goes again" in gone.stdout) == (0, True), gone.output
+    assert await house.value("SELECT count(*) FROM brake") == 0
+    assert await house.value("SELECT count(*) FROM audit WHERE what = 'recovered'") == 2
+    wrong = await recover("--report", "moon")
+    assert wrong.exit_code == 2

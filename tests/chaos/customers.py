@@ -81,7 +81,7 @@ async def ask(callers: Callable[[], Caller], wish: Wish, show: str) -> Asked:
     problem = _PROBLEMS.get(wish.kind, "wants_refund")
     keys = [f"{wish.ref}-first"] * wish.asks + ([f"{wish.ref}-anew"] if wish.asks_anew else [])
     cases |= {case["id"] for case in await asyncio.gather(*(_report(callers(), wish, show, problem, key=key) for key in keys))}
-    if wish.chooses and wish.is_refused_at_once:
+    if wish.chooses and wish.later is None:
         await choose(callers(), wish, min(cases))
     if wish.kind == "same_again":
         # The same amount once more on the same payment, for another reason: that is another refund, and is paid.
@@ -147,14 +147,16 @@ async def choose(caller: Caller, wish: Wish, case: str) -> None:
     ends_at = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < ends_at:
         shown = _expect(await caller.call(f"/v1/cases/{case}"), {200})
-        (refund,) = [one for one in shown["operations"] if one["action"] == "refund"] or [None]
-        if (shown["question"] or {}).get("fact") == "destination":
+        refund = next((one for one in shown["operations"] if one["action"] == "refund"), None)
+        if refund is not None and (shown["question"] or {}).get("fact") == "destination":
             address = f"{wish.ref.lower()}@payout.example"
             chosen = {"operation": refund["id"], "to": BACKUP, "address": address, "checked": "asked for the purchase and the amount"}
             await caller.call(f"/v1/cases/{case}/payout", chosen, token=caller.desk.agent)
         elif refund is not None and refund["status"] == "held":
             await caller.call(f"/v1/operations/{refund['id']}/approve", {"reason": "I agree"}, token=caller.desk.lead)
             return
+        elif wish.is_away and refund is not None and refund["status"] in {"sent", "done"}:
+            return  # it was back sooner than anybody could ask
         await asyncio.sleep(_AGAIN_SECONDS)
     raise Unanswered(f"{case}: nobody asked where the money should go")
 

@@ -27,7 +27,7 @@ from service.settings import Settings
 from service.store import embedded, migrate
 from tests.chaos.members import Crew, Member, Postgres
 from tests.chaos.proxy import FaultProxy
-from tests.chaos.wishes import BACKUP, OUTAGE_MINUTES, SHOW_MINUTES, Kind, Wish
+from tests.chaos.wishes import BACKUP, FAILOVER_AFTER_SECONDS, OUTAGE_MINUTES, SHOW_MINUTES, Kind, Wish
 from tests.contracts.rails.benches import TEST_KEY
 from tests.peers import stateful_mock
 from tests.promises.house import House, environment, open_house, settings_for
@@ -41,7 +41,7 @@ _LATENCY_MS: Final = 30
 _PLATFORM: Final = {
     "modes": {"refund": "act"},
     "caps": {"per_rail_and_day": {"EUR": 50_000_000}},
-    "payouts": {"rails": [BACKUP]},
+    "payouts": {"rails": [BACKUP], "failover_after_seconds": FAILOVER_AFTER_SECONDS},
 }
 _ITEMS: Final = ("stream", "venue")
 
@@ -64,6 +64,10 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
         """Refunds of which the sandbox's bank has not said what became of them, each with its order."""
         rows = await self.ledger.fetch("SELECT ref, payment_ref FROM sandbox.refund WHERE state = 'ACCEPTED' ORDER BY ref")
         return [(row["ref"], row["payment_ref"].split("_")[1]) for row in rows]
+
+    async def end_outages(self) -> None:
+        """The sandbox can be reached again; what is meant for single payments stays."""
+        await self.ledger.execute("DELETE FROM sandbox.script WHERE payment_ref = ''")
 
     async def script_left(self) -> int:
         """Faults of the sandbox that nobody has met yet."""

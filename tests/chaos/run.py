@@ -12,7 +12,7 @@ import msgspec
 
 from tests.chaos.ground import Ground, feed, opened
 from tests.chaos.ledgers import Verdict, World, judge, look, story
-from tests.chaos.storm import OUTAGE_CALLS, Storm
+from tests.chaos.storm import Storm
 from tests.chaos.wishes import BACKUP, Wish, acts, wishes
 from tests.promises.house import broken_sums
 
@@ -126,7 +126,7 @@ async def _report(
 ) -> Report:
     verdict = judge(world, storm.asked, {f"{ref}: {heard}" for ref, heard in storm.unanswered.items()})
     started, began, raged = times
-    scripted = sum(wish.scripted for wish in wanted) + storm.done["outage"] * OUTAGE_CALLS
+    scripted = sum(wish.scripted for wish in wanted)
     named = "\n".join((*verdict.doubles, *verdict.lost, *verdict.stuck))
     to_tell = [wish.ref for wish in wanted if wish.ref in named][:_STORIES_MAX]
     return Report(
@@ -135,7 +135,7 @@ async def _report(
         operations=len({one.operation for one in world.paid}),
         kills=storm.done["kill"],
         busy_kills=storm.busy_kills,
-        faults=ground.proxy.met.total() + scripted - unmet + storm.done["freeze"] + storm.done["crash"],
+        faults=ground.proxy.met.total() + scripted - unmet + storm.done.total() - storm.done["kill"],
         verdict=verdict,
         broken=await broken_sums(ground.house),
         details={

@@ -21,8 +21,6 @@ CLIENTS: Final = 16
 _AHEAD: Final = 32
 # The bank looks at what it was sent about every second.
 _CLERK_SECONDS: Final = 1.0
-# Calls that a whole rail cannot be reached for, in one outage of it.
-OUTAGE_CALLS: Final = 25
 _LOOK_SECONDS: Final = 0.02
 
 
@@ -123,7 +121,9 @@ class Storm:
         match act.what:
             case "outage":
                 begun.set()
-                await self._ground.house.books.script(Script(fault=Fault.UNREACHABLE, times=OUTAGE_CALLS, call="any"))
+                await self._ground.house.books.script(Script(fault=Fault.UNREACHABLE, times=None, call="any"))
+                await asyncio.sleep(act.seconds)
+                await self._ground.end_outages()
             case "crash":
                 async with self._ground.ours.busy:
                     begun.set()

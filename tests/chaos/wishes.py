@@ -13,6 +13,7 @@ from integrations.sandbox_books import Fault, Script
 Kind = Literal["share", "whole", "twice", "remorse", "by_agent", "goodwill", "same_again"]
 RailName = Literal["stripe", "sandbox"]
 Later = Literal["settle", "fail", "cancel"]
+What = Literal["kill", "freeze", "crash", "outage"]
 
 # Weights: shares of an outage most, for two of them fit into one payment where nothing but the key and the books stand in the way.
 _KINDS: Final[dict[Kind, int]] = {"share": 40, "whole": 15, "twice": 12, "remorse": 10, "by_agent": 9, "goodwill": 6, "same_again": 8}
@@ -20,10 +21,16 @@ OUTAGE_MINUTES: Final = 25
 SHOW_MINUTES: Final = 90
 # Below what one agent may give as goodwill.
 _GOODWILL: Final = 500
-# Longer than a lease, so that everything a frozen process was at is taken over before it wakes up.
-_FREEZE_SECONDS: Final = (16.0, 20.0)
+# How long each lasts. A freeze is longer than a lease, so that everything the process was at is taken over before it wakes up; an outage
+# is long enough to open the breaker, which then asks again ever more seldom.
+_SECONDS: Final[dict[What, tuple[float, float]]] = {"kill": (0.0, 1.5), "freeze": (16.0, 20.0), "crash": (0.0, 1.5), "outage": (2.0, 5.0)}
 # Wishes are asked for in this stretch of the run: the first is under way before anything is done to a process, the last after it.
 _MOMENTS: Final = (0.03, 0.92)
+
+# The rail cannot be reached for this refund for as long as a storm lasts: the waits between its tries double up to a minute.
+_AWAY_CALLS: Final = 20
+# A platform waits for hours before it offers another way; here it has to happen while processes are killed and frozen.
+FAILOVER_AFTER_SECONDS: Final = 6
 
 # What a sandbox refund meets, by weight; a weight of nothing at all is the largest.
 _ROADS: Final[tuple[tuple[int, tuple[tuple[Fault, int], ...], Later | None], ...]] = (
@@ -40,6 +47,7 @@ _ROADS: Final[tuple[tuple[int, tuple[tuple[Fault, int], ...], Later | None], ...
     (3, ((Fault.ACCEPTED, 1),), "fail"),
     (1, ((Fault.ACCEPTED, 1),), "cancel"),
     (5, ((Fault.FAILED, 1),), None),
+    (2, ((Fault.UNREACHABLE, _AWAY_CALLS),), None),
 )
 # And the pay-out, where the customer chose one because their card is closed.
 _WAYS_OUT: Final[tuple[tuple[int, tuple[tuple[Fault, int], ...]], ...]] = (
@@ -84,8 +92,13 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def chooses(self) -> bool:
-        """The card is closed, and the customer says where the money should go."""
-        return self.kind in _CHOOSING and (self.later == "fail" or self.is_refused_at_once)
+        """The card is closed, or the rail away for long: the customer says where the money should go, if anybody asks."""
+        return self.kind in _CHOOSING and (self.later == "fail" or self.is_refused_at_once or self.is_away)
+
+    @property
+    def is_away(self) -> bool:
+        """Nothing of it gets through. The first rail may come back before anybody has offered another: then it pays."""
+        return (Fault.UNREACHABLE, _AWAY_CALLS) in self.faults
 
     @property
     def may_stay_unpaid(self) -> bool:
@@ -118,12 +131,12 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 class Act(msgspec.Struct, frozen=True, kw_only=True):
     """Something that is done to a process, to PostgreSQL or to a whole rail, when this share of the wishes has been asked for."""
 
-    what: Literal["kill", "freeze", "crash", "outage"]
+    what: What
     at: float
     target: int
     """which process; the next one that works, when it does not"""
     seconds: float
-    """how long a process or a database stays away or frozen"""
+    """how long it lasts: until a process is started again or goes on, until a database is back, until a rail can be reached"""
     pause: float
     """seconds into that moment, so that nothing happens in step with the clients"""
 
@@ -176,7 +189,7 @@ def _due(kind: Kind, prices: Sequence[int]) -> int:
 def acts(seed: int, *, kills: int, members: int) -> Sequence[Act]:
     """As many kills as asked for, and of the rest what goes with so many."""
     chance = random.Random(f"acts {seed}")  # noqa: S311 - see wishes
-    counts: dict[Literal["kill", "freeze", "crash", "outage"], int] = {
+    counts: dict[What, int] = {
         "kill": kills,
         "freeze": -(-kills // 8),
         "crash": -(-kills // 12),
@@ -188,7 +201,7 @@ def acts(seed: int, *, kills: int, members: int) -> Sequence[Act]:
             # What takes long begins early, so that the end of a run does not wait for it.
             at=chance.uniform(*_MOMENTS) * (0.5 if what == "freeze" else 1.0),
             target=chance.randrange(members),
-            seconds=chance.uniform(*_FREEZE_SECONDS) if what == "freeze" else chance.uniform(0.0, 1.5),
+            seconds=chance.uniform(*_SECONDS[what]),
             pause=chance.uniform(0.0, 0.3),
         )
         for what, count in counts.items()

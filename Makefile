@@ -18,7 +18,7 @@ FIND_PYTHON := for name in python3.14 python3.13 python3.12 python3.11 python3; 
 	if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$name"; exit; fi; done; \
 	echo "Python 3.11 or newer is needed" >&2; exit 1
 
-.PHONY: help setup demo serve test check format bench sweep chaos openapi image clean
+.PHONY: help setup demo serve test check format bench sweep chaos guards openapi image clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -56,6 +56,9 @@ sweep: $(READY) ## every imported order against every problem
 
 chaos: $(READY) ## 2,000 refunds while everything fails; ARGS='--seed N' plays a run again
 	@$(BIN)/python -m tests.chaos $(ARGS)
+
+guards: $(READY) ## breaks each guard of the money on purpose: who notices
+	@$(BIN)/python -m tests.guards $(ARGS)
 
 ##@ Work on it
 format: $(READY) ## put the code in shape

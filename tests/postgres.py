@@ -21,8 +21,15 @@ _TEMPLATE_LOCK: Final = 7_310_579
 
 
 def folder_of_run() -> Path:
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "") or uuid4().hex
+    """Test runs that this one starts as children inherit its name, and share its server."""
+    run = os.environ.setdefault("MAKEGOOD_TESTS_RUN", os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid4().hex)
     return _ROOT / hashlib.sha256(run.encode()).hexdigest()[:10]
+
+
+def template_name(store: Path = migrate.MIGRATIONS.parent) -> str:
+    """Named after its tables and functions, so that copies of the code whose SQL differs may share a server."""
+    said = [path.read_bytes() for path in sorted(store.glob("*/*.sql"))]
+    return f"template_{hashlib.sha256(b'/'.join(said)).hexdigest()[:12]}"
 
 
 def sweep() -> None:
@@ -37,8 +44,9 @@ def finish(server: embedded.EmbeddedServer) -> None:
     embedded.discard(server.folder)
 
 
-async def migrated_template(dsn: str, *, name: str = "template_migrated") -> str:
+async def migrated_template(dsn: str) -> str:
     """The name of a database with this release's tables and nothing in it; built once a run."""
+    name = template_name()
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _TEMPLATE_LOCK)

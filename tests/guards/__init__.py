@@ -1,0 +1,1 @@
+"""Guards broken on purpose: each is taken out of a copy, and the tests that stand for it have to notice."""

@@ -1,0 +1,39 @@
+"""Every guard can still be broken on purpose, and when it is, its tests notice: a sample here, all of them by `make guards`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.guards.broken import ROOT, Guard, Rotten, copy_without, judge, patched
+from tests.guards.catalogue import ALL, SAMPLE
+
+
+@pytest.mark.parametrize("guard", ALL, ids=lambda guard: guard.name)
+def test_the_patch_of_each_guard_still_fits_and_its_tests_are_there(guard: Guard) -> None:
+    assert patched(guard)
+    for test in guard.tests:
+        file, _, name = test.partition("::")
+        assert re.search(rf"^(async )?def {name.partition('[')[0]}\(", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE), test
+
+
+def test_each_guard_has_a_name_of_its_own_and_the_sample_names_guards() -> None:
+    names = [guard.name for guard in ALL]
+    assert len(set(names)) == len(names)
+    assert set(SAMPLE) <= set(names)
+
+
+def test_a_patch_whose_words_are_gone_is_rotten() -> None:
+    edit = ALL[0].edits[0]
+    with pytest.raises(Rotten, match="found 0 times"):
+        patched(Guard(name="x", why="y", edits=(type(edit)(edit.file, edit.old + "?", ""),), tests=()))
+
+
+@pytest.mark.parametrize("guard", [one for one in ALL if one.name in SAMPLE], ids=lambda guard: guard.name)
+def test_without_it_its_tests_go_red(guard: Guard, postgres_dsn: str, tmp_path: Path) -> None:
+    """On the server of this run, `postgres_dsn`; that the same tests are green with the guard is seen by running them beside."""
+    assert postgres_dsn
+    verdict = judge(guard, copy_without(guard, tmp_path / "copy"))
+    assert verdict.noticed, f"nobody notices: {verdict.missed}\n{verdict.said}"

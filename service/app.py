@@ -23,6 +23,7 @@ from service.api.customer_identity import CustomerIdentity
 from service.api.desk import DeskRoutes
 from service.api.frame import Parts, build_app
 from service.api.money import MoneyRoutes
+from service.api.payout import PayoutRoutes
 from service.api.platform import PlatformFeed
 from service.api.rails import RailRoutes
 from service.api.requests import ClientAddress
@@ -172,6 +173,7 @@ DOMAIN: Final = (
 ROUTES: Final = (
     CustomerIdentity,
     CaseRoutes,
+    PayoutRoutes,
     DeskRoutes,
     PlatformFeed,
     MoneyRoutes,

@@ -36,6 +36,8 @@ log: Final = structlog.get_logger()
 
 # A call that has not answered by then may still have happened: UNKNOWN. The lease outlives it by what two commits take at the worst.
 CALL_SECONDS_MAX: Final = 10.0
+# A proof that cannot be had now is asked for again then; a customer waits, and a processor that is away is away for minutes.
+PROOF_SECONDS: Final = 30.0
 # A settled refund is read again daily: a bank may send it back late.
 SETTLED_LOOK_SECONDS: Final = 86_400.0
 # What a slow pass reads: one each minute reads a night of 100,000 refunds within six hours, and stays far below what processors allow.
@@ -194,30 +196,41 @@ class Refunds:
     # ------------------------------------------------------------------------------------------------------- taking over
 
     async def proves(self, platform: UUID, operation: UUID, epoch: int, begun: Begun) -> bool:
-        """Reads at the first rail that it did not and never will pay. False: it cannot be told now, or it did."""
+        """Reads at the first rail that it did not and never will pay. False: it did, or it cannot be told now and is read again later."""
         rail, request = self._rails.get(begun.rail), begun.asked()
-        if rail is None or (rail.traits.pays == "back" and not await self._payment_is_untouched(platform, operation, rail, request)):
-            return False
-        if begun.what == "payment":
-            return True
+        assert begun.attempt is not None  # noqa: S101 - what is read has one
+        if rail is not None and (begun.what == "payment" or await self._is_dead(rail, request, begun)):
+            untouched = rail.traits.pays == "out" or await self._payment_is_untouched(platform, operation, rail, request)
+            if untouched:
+                await self._store.proved(platform, operation, epoch)
+                return True
+            if untouched is not None:
+                await self._store.calls_people(platform, operation, begun.attempt, "payment_touched")
+        await self._store.waits(platform, operation, epoch, begun.attempt, 0, seconds=PROOF_SECONDS)
+        return False
+
+    async def _is_dead(self, rail: RefundRail, request: RefundRequest, begun: Begun) -> bool:
+        """Whether the first attempt is as dead as we believe. A refund that failed is listed; one that is not listed proves nothing."""
         seen = await _find(rail, request)
         if seen is not None and seen.state in {"ACCEPTED", "SUCCEEDED"}:
             await self.heard(begun.rail, RefundNews(payment_ref=request.payment_ref, refund=seen), source=begun.rail)
             return False
-        if seen is None and rail.traits.reads and begun.attempt_state == "FAILED":
-            return False  # a refund that failed is listed; one that is not listed proves nothing
-        await self._store.proved(platform, operation, epoch)
-        return True
+        return seen is not None or not rail.traits.reads or begun.attempt_state != "FAILED"
 
-    async def _payment_is_untouched(self, platform: UUID, operation: UUID, rail: RefundRail, request: RefundRequest) -> bool:
-        """Whether the processor shows neither a dispute nor a refund that is not ours. One that cannot be asked shows nothing."""
+    async def _payment_is_untouched(self, platform: UUID, operation: UUID, rail: RefundRail, request: RefundRequest) -> bool | None:
+        """Whether the processor shows neither a dispute nor a refund that is not ours. None: it does not answer.
+
+        What it shows is heard. One that cannot be asked has nothing to show: its notifications are what we know.
+        """
         if not rail.traits.reads:
             return True
         try:
             async with asyncio.timeout(CALL_SECONDS_MAX):
                 seen = await rail.payment(request.payment_ref, request.amount.currency)
         except (Unavailable, Declined, OutcomeUnknown, TimeoutError):
-            return False
+            return None
+        for refund in seen.refunds:
+            await self.heard(rail.name, RefundNews(payment_ref=request.payment_ref, refund=refund), source=rail.name)
         return await self._store.payment_was_read(platform, operation, refunded_minor=seen.refunded_minor, disputed=seen.disputed)
 
     # ---------------------------------------------------------------------------------------------------------- hearing

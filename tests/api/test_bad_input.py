@@ -59,6 +59,9 @@ def show(name: str, field: str, /, **fields: Any) -> Bad:
     return Bad(name=name, method="PUT", path="/v1/shows/s1", body={**SHOW, **fields}, field=field)
 
 
+PAYOUT = "/v1/cases/{case}/payout"
+
+
 def action(name: str, field: str, /, **fields: Any) -> Bad:
     body = {"action": "refund", "reason": "because", "position": "1", "amount": 100, "cause": "remorse", **fields}
     return Bad(name=name, path="/v1/cases/{case}/actions", caller="agent", body=body, field=field)
@@ -272,6 +275,38 @@ TABLE: Final = (
         field="/to",
     ),
     Bad(name="many orders as JSON", path="/v1/orders/bulk", body=[], status=415, field="Content-Type"),
+    # Pay-outs.
+    Bad(name="a pay-out of what is none", path=PAYOUT, caller="agent", body={"operation": "op_1", "to": "backup"}, field="/operation"),
+    Bad(name="a pay-out nowhere", path=PAYOUT, caller="agent", body={"operation": f"op_{'0' * 32}"}, field="/to"),
+    Bad(
+        name="a pay-out to no address",
+        path=PAYOUT,
+        caller="agent",
+        body={"operation": f"op_{'0' * 32}", "to": "backup", "address": "not an address"},
+        field="/address",
+    ),
+    Bad(
+        name="a pay-out with a line in its address",
+        path=PAYOUT,
+        caller="agent",
+        body={"operation": f"op_{'0' * 32}", "to": "backup", "address": "a@b.example\nBcc: c@d.example"},
+        field="/address",
+    ),
+    Bad(
+        name="a pay-out that nobody checked",
+        path=PAYOUT,
+        caller="agent",
+        body={"operation": f"op_{'0' * 32}", "to": "backup", "address": "a@b.example"},
+        field="/checked",
+    ),
+    Bad(
+        name="a pay-out of nothing",
+        path=PAYOUT,
+        caller="agent",
+        body={"operation": f"op_{'0' * 32}", "to": "backup", "address": "a@b.example", "checked": "called back"},
+        status=409,
+    ),
+    Bad(name="a pay-out by the platform", path=PAYOUT, body={"operation": f"op_{'0' * 32}", "to": "backup"}, status=403),
     # Access, brakes, sessions.
     Bad(name="a token of 5000 letters", path="/v1/access/check", body={"token": "x" * 5000}, field="/token"),
     Bad(name="a token for a pass that is none", path="/v1/access/tokens", body={"pass_id": "x", "show": "s"}, field="/pass_id"),

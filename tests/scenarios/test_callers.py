@@ -78,6 +78,9 @@ TABLE: Final[Mapping[str, Row]] = {
     "GET /v1/cases/{case_id}/progress": Row(callers=EVERYBODY, scope="cases:read"),
     "POST /v1/cases/{case_id}/identify": Row(callers=CUSTOMER, body={}),
     "POST /v1/cases/{case_id}/answers": Row(callers=EVERYBODY, scope="cases:write", body={"fact": "works_now", "value": "true"}),
+    "POST /v1/cases/{case_id}/payout": Row(
+        callers=CUSTOMER | AGENT, scope="actions:write", body={"operation": "{operation_id}", "to": "backup", "checked": "called back"}
+    ),
     "POST /v1/cases/{case_id}/messages": Row(callers=EVERYBODY, scope="cases:write", body={"message": "hello"}),
     "POST /v1/cases/{case_id}/person": Row(callers=EVERYBODY, scope="cases:write", body={}),
     "GET /v1/queue": Row(callers=DESK | PLATFORM, scope="cases:read", theirs=OWN),

@@ -16,19 +16,19 @@ from typing import Final
 import structlog
 
 from service.store import embedded
-from tests.bench import messages, other, sql
+from tests.bench import messages, other, sql, webhooks
 from tests.bench.ground import Ground, ground, line
 from tests.bench.other import Sizes
 from tests.bench.throughput import ACTIONS, CLIENTS, action
 
-PARTS: Final = ("decisions", "messages", "actions", "sql", "codes", "recovery", "crowd")
+PARTS: Final = ("decisions", "messages", "actions", "webhooks", "sql", "codes", "recovery", "crowd")
 RATIO_MIN: Final = 0.4
 MESSAGES_MAX: Final = 6
 
 
 async def _run(folder: Path, only: Sequence[str], sizes: Sizes) -> None:
     with embedded.running(folder / "pg") as server:
-        async with _ground(server.dsn, folder, "bench", sizes.orders) as at:
+        async with _ground(server.dsn, folder, "bench", sizes.orders if set(only) - {"webhooks", "sql"} else 1) as at:
             if "decisions" in only:
                 _print(*await other.decisions(at))
             if "messages" in only:
@@ -42,6 +42,10 @@ async def _run(folder: Path, only: Sequence[str], sizes: Sizes) -> None:
                 _print(await other.recovery(at))
             if "crowd" in only:
                 _print(await other.crowd(at))
+        if "webhooks" in only:
+            async with _ground(server.dsn, folder, "webhooks", 3 * sizes.run) as at:
+                async for told in webhooks.measure(at, sizes.run):
+                    _print(told)
         if "sql" in only:
             await _limit(server.dsn, folder, sizes)
 

@@ -24,21 +24,21 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
-    """One request; `tag` is the asker's own."""
+    """One request; `tag` is the asker's own. Bytes are sent as they are."""
 
     path: str
-    token: str
-    body: Mapping[str, Any] | None = None
+    token: str = ""
+    body: Mapping[str, Any] | bytes | None = None
     key: str = ""
     headers: Mapping[str, str] = {}
     tag: Any = None
 
     def encoded(self) -> bytes:
-        body = b"" if self.body is None else msgspec.json.encode(self.body)
+        body = b"" if self.body is None else self.body if isinstance(self.body, bytes) else msgspec.json.encode(self.body)
         lines = [
             f"{'GET' if self.body is None else 'POST'} {self.path} HTTP/1.1",
             "Host: makegood",
-            f"Authorization: Bearer {self.token}",
+            *([f"Authorization: Bearer {self.token}"] if self.token else []),
             *([f"Idempotency-Key: {self.key}"] if self.key else []),
             *(f"{name}: {value}" for name, value in self.headers.items()),
             *([] if self.body is None else ["Content-Type: application/json"]),

@@ -22,7 +22,7 @@ import msgspec
 from service.demo.world import make_platform
 from service.sealing import Vault
 from service.serving import first_free_port
-from service.settings import Settings, load
+from service.settings import Settings, load, overrides
 from service.store import embedded, migrate
 from service.store.pool import Pool, open_pool
 from tests.bench.client import Ask, connect
@@ -139,6 +139,7 @@ async def ground(server_dsn: str, folder: Path, name: str, *, pool_size: int = 2
             "MAKEGOOD_SECRET": secrets.token_hex(32),
             "MAKEGOOD_LOG_LEVEL": "error",
             f"MAKEGOOD_RAIL_{RAIL.upper()}_KIND": "sandbox",
+            f"MAKEGOOD_RAIL_{RAIL.upper()}_WEBHOOK_SECRETS": secrets.token_hex(32),
         }
     )
     async with await open_pool(database, size=pool_size, application="bench") as pool:
@@ -196,16 +197,7 @@ def _first_number(path: Path) -> int:
 
 
 def environment_of(settings: Settings) -> Mapping[str, str]:
-    assert settings.database_url is not None
-    assert settings.sandbox_database_url is not None
-    assert settings.secret is not None
-    return {
-        "MAKEGOOD_DATABASE_URL": settings.database_url.reveal(),
-        "MAKEGOOD_SANDBOX_DATABASE_URL": settings.sandbox_database_url.reveal(),
-        "MAKEGOOD_SECRET": settings.secret.reveal(),
-        "MAKEGOOD_LOG_LEVEL": "error",
-        f"MAKEGOOD_RAIL_{RAIL.upper()}_KIND": "sandbox",
-    }
+    return overrides(settings)
 
 
 def line(name: str, value: Any, unit: str, **more: Any) -> str:

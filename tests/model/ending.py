@@ -23,6 +23,14 @@ SELECT p.provider_ref, (p.refunded + coalesce((SELECT sum(o.amount) FROM operati
     AND o.accepted_at IS NOT NULL AND o.ended_at IS NULL), 0))::bigint AS paid FROM payment p
 """
 
+# Facts of the orders, how attempts ended, and refunds that another rail paid.
+_HAPPENED: Final = """
+SELECT kind, count(*) FROM order_fact GROUP BY kind UNION ALL
+SELECT a.rail || ' ' || a.state, count(*) FROM attempt a GROUP BY a.rail, a.state UNION ALL
+SELECT 'try ' || coalesce(result, 'none') || CASE WHEN seq > 1 THEN ' again' ELSE '' END, count(*) FROM try GROUP BY 1 UNION ALL
+SELECT 'left ' || o.fell_over_from || ': ' || o.state, count(*) FROM operation o WHERE o.fell_over_from IS NOT NULL GROUP BY 1
+"""
+
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How it comes out, drawn when the example begins."""
@@ -67,6 +75,7 @@ async def ends(model: Model, plan: Plan) -> None:
     await _pumps(model)
     ground.check_ledger()
     await ground.check_books()
+    model.happened.update({row["kind"]: row["count"] for row in await ground.pool.fetch(_HAPPENED)})
     await _nothing_is_stuck(model)
     await _books_equal_the_ledger(model)
 

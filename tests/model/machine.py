@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from service.ports import DisputeNews, RefundNews, Unavailable
 from service.rails import Entry
 from tests.model import ending
 from tests.model.ground import BACK, KINDS, Ground, Refund
-from tests.model.processors import FAILURES, FAULTS, LIVING, ON_THE_WIRE, Line, Notice, Processor
+from tests.model.processors import CLOSED, FAILURES, FAULTS, ON_THE_WIRE, Line, Notice, Processor
 from tests.model.workers import Worker
 
 # More processes at once would only make each example longer.
@@ -29,6 +30,14 @@ STEPS: Final = st.integers(1, 16)
 SECONDS: Final = st.sampled_from([1, 5, 16, 16, 61, 61, 130, 700, 3_700, 22_000, 79_000, 86_400, 400_000])
 PRICES: Final = st.sampled_from([[900], [2500], [2500, 2500], [2500, 700], [12_000], [9_000, 9_000], [25_000], [33_000, 1_000]])
 RAIL: Final = st.sampled_from(sorted(KINDS))
+RAILS: Final = st.lists(st.sampled_from(BACK), min_size=1, max_size=2)
+WHY: Final = st.sampled_from(["down", "off", "twice"])
+# Half of what goes wrong is what lets another rail take over, or may have paid.
+FAULT: Final = st.one_of(st.sampled_from(FAULTS), st.sampled_from(CLOSED), st.sampled_from(["lost", "dropped", "in_flight", "never_sent"]))
+WILL: Final = st.lists(FAULT, max_size=3)
+ENDS: Final = st.builds(
+    ending.Plan, late=st.booleans(), lost=st.booleans(), fails=st.booleans(), dispute=st.sampled_from(["", "won", "lost"])
+)
 
 
 class Model(RuleBasedStateMachine):
@@ -38,6 +47,8 @@ class Model(RuleBasedStateMachine):
     runner: asyncio.Runner
     steps = 0
     examples = 0
+    happened: Counter[str] = Counter()
+    """what the orders' histories tell, over all examples: what was drawn has to reach far"""
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,14 +78,21 @@ class Model(RuleBasedStateMachine):
 
     # ---------------------------------------------------------------------------------------------------- customers
 
-    @initialize(end=st.builds(ending.Plan, late=st.booleans(), lost=st.booleans(), fails=st.booleans(), dispute=st.sampled_from(["", "won", "lost"])))
-    def begins(self, end: ending.Plan) -> None:
+    @initialize(end=ENDS, prices=PRICES, rails=RAILS, why=WHY, faults=WILL, steps=STEPS)
+    def begins(self, end: ending.Plan, prices: list[int], rails: list[str], why: str, faults: list[str], steps: int) -> None:
+        """Every example has a refund, and a processor that has something in mind with it."""
         Model.examples += 1
         self.plan = end
-        self.does(self.ground.clear())
+        self.does(self._begins(prices, rails, why, faults, steps))
+
+    async def _begins(self, prices: list[int], rails: list[str], why: str, faults: list[str], steps: int) -> None:
+        await self.ground.clear()
+        for rail in set(rails):
+            self.ground.rails[rail].next.extend(faults)
+        await self._complains(prices, rails, why, steps)
 
     @precondition(lambda self: len(self.sold) < 3)
-    @rule(prices=PRICES, rails=st.lists(st.sampled_from(BACK), min_size=1, max_size=2), why=st.sampled_from(["down", "off", "twice"]), steps=STEPS)
+    @rule(prices=PRICES, rails=RAILS, why=WHY, steps=STEPS)
     def customer_complains(self, prices: list[int], rails: list[str], why: str, steps: int) -> None:
         self.does(self._complains(prices, rails, why, steps))
 
@@ -112,16 +130,15 @@ class Model(RuleBasedStateMachine):
     @rule()
     def processes_work(self) -> None:
         """One round of the claim loop, whole."""
-        self.does(self.claim(to_the_end=True))
+        self.does(self.claim(CLAIM_MOST, None))
 
     @precondition(lambda self: len(self.workers) < WORKERS_MAX)
     @rule(steps=STEPS, most=st.integers(1, 3))
     def processes_begin(self, steps: int, most: int) -> None:
-        self.does(self.claim(steps=steps, most=most))
+        self.does(self.claim(most, steps))
 
-    async def claim(self, *, steps: int = 0, most: int = CLAIM_MOST, to_the_end: bool = False) -> None:
-        """Claims what is due, and lets each go so many steps."""
-        await self.claim_some(most, None if to_the_end else steps)
+    async def claim(self, most: int, steps: int | None) -> None:
+        await self.claim_some(most, steps)
 
     async def claim_some(self, most: int, steps: int | None) -> int:
         """As a process's claim loop does; how much was due. None: to the end."""
@@ -179,9 +196,23 @@ class Model(RuleBasedStateMachine):
 
     # ----------------------------------------------------------------------------------------------------- processors
 
-    @rule(rail=RAIL, faults=st.lists(st.sampled_from(FAULTS), min_size=1, max_size=2))
+    @rule(rail=RAIL, faults=st.lists(FAULT, min_size=1, max_size=2))
     def processor_will(self, rail: str, faults: list[str]) -> None:
         self.ground.rails[rail].next.extend(faults)
+
+    @precondition(lambda self: any(one.state in {"READY", "SENT"} for one in self.refunds))
+    @rule(rail=st.sampled_from(BACK), seconds=st.sampled_from([61, 80]), lasts=st.booleans(), leaves_one=st.booleans())
+    def outage(self, rail: str, seconds: int, lasts: bool, leaves_one: bool) -> None:  # noqa: FBT001 - drawn
+        self.does(self._outage(rail, seconds, lasts=lasts, leaves_one=leaves_one))
+
+    async def _outage(self, rail: str, seconds: int, *, lasts: bool, leaves_one: bool) -> None:
+        """Nothing reaches the processor for so long that its customers are asked; the last worker may stand still on its way there."""
+        self.ground.rails[rail].down = True
+        for _ in range(3):
+            await self.claim_some(CLAIM_MOST, None)
+            await self.ground.passes(seconds)
+        await self.claim_some(CLAIM_MOST, 8 if leaves_one else None)
+        self.ground.rails[rail].down = lasts
 
     @rule(rail=RAIL, down=st.booleans(), unreadable=st.booleans())
     def processor_is(self, rail: str, down: bool, unreadable: bool) -> None:  # noqa: FBT001 - drawn
@@ -348,10 +379,6 @@ def open_disputes(ground: Ground) -> Any:
             for dispute, state in charge.disputes.items():
                 if state == "open":
                     yield rail, ref, dispute
-
-
-def living(line: Line) -> bool:
-    return line.state in LIVING
 
 
 def _one(place: int, some: Any) -> Any:

@@ -48,6 +48,8 @@ FAILURES: Final = (
     "unknown",
 )
 WORDS: Final = ("disputed", "amount_too_large", "not_found", "declined", "bug", "already_refunded", "insufficient_funds", "expired_or_canceled_card")
+# The money cannot go back where it came from.
+CLOSED: Final = ("failed:expired_or_canceled_card", "failed:lost_or_stolen_card", "failed:declined", "declined:declined")
 FAULTS: Final = (
     "lost",
     "lost",

@@ -41,11 +41,11 @@ class Caller:
         await self._http.aclose()
 
     async def call(
-        self, path: str, body: Mapping[str, Any] | None = None, *, token: str | None = None, key: str | None = None
+        self, path: str, body: Mapping[str, Any] | None = None, *, token: str | None = None, key: str | None = None, wait: int = 2
     ) -> httpx.Response:
         """A POST, or a GET without a body; the same again, at another address, until somebody answers. Raises Unanswered."""
         ends_at = time.monotonic() + _PATIENCE_SECONDS
-        headers = bearer(token or self.desk.platform, key)
+        headers = bearer(token or self.desk.platform, key) | {"Prefer": f"wait={wait}"}
         while time.monotonic() < ends_at:
             address = self._addresses[self._at % len(self._addresses)]
             try:
@@ -101,7 +101,7 @@ async def ask_once_more(caller: Caller, asked: Asked, show: str) -> str:
 
 async def _report(caller: Caller, wish: Wish, show: str, problem: str, *, key: str) -> Any:
     body = {"problem": problem, "order": wish.ref, "show": show, "channel": "api"}
-    answer = await caller.call("/v1/cases", body, key=key)
+    answer = await caller.call("/v1/cases", body, key=key, wait=wish.wait_seconds)
     return _expect(answer, {200, 201, 202})
 
 

@@ -30,6 +30,7 @@ WISH: Final = Wish(
     faults=(),
     later=None,
     pause_ms=0,
+    wait_seconds=0,
     out_faults=(),
 )
 PAID: Final = Paid(rail="sandbox", payment_ref=PAYMENT, ref="re_1", amount=DUE, is_alive=True, operation=OPERATION, attempt=UUID(int=4))

@@ -78,6 +78,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[tuple[Fault, int], ...]
     later: Later | None
     pause_ms: int
+    wait_seconds: int
+    """how long its clients let a server hold the answer back"""
     out_faults: tuple[tuple[Fault, int], ...]
     """what the pay-out meets, if there is one"""
 
@@ -163,6 +165,7 @@ def _wish(chance: random.Random, number: int) -> Wish:
         faults=faults if rail == "sandbox" else (),
         later=later if rail == "sandbox" else None,
         pause_ms=chance.randrange(0, 200),
+        wait_seconds=chance.choice((0, 1, 1, 2, 10)),
         out_faults=chance.choices([way for _, way in _WAYS_OUT], [weight for weight, _ in _WAYS_OUT])[0],
     )
 

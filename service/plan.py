@@ -18,6 +18,8 @@ from service.view import PassView, PaymentView, View
 
 # A queued case is looked at again after this; its first look depends on its priority (guards.yaml).
 QUEUE_LOOK_SECONDS: Final = 900
+# Kinds of rails that move play money.
+SANDBOX_KINDS: Final = frozenset({"sandbox", "sandbox_payout"})
 # Actions that move money, not passes.
 MONEY: Final = frozenset({"refund", "goodwill_credit"})
 # The longest that an open case goes unseen while its operations are under way.
@@ -326,7 +328,7 @@ def mode_of(rules: Rules, view: View, action: str) -> Mode:
     if action != "refund" or view.order is None:
         return chosen or Mode.ACT
     used = {rules.rails.get(one.rail, "") for one in view.order.payments if one.rail is not None and one.status == "confirmed"}
-    real = bool(used - {"sandbox"})
+    real = bool(used - SANDBOX_KINDS)
     capped = any(limits for one in levels for limits in (one.get("caps") or {}).values())
     if chosen is None or (chosen is Mode.ACT and real and not capped):
         return Mode.SUGGEST if real else Mode.ACT

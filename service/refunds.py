@@ -36,6 +36,8 @@ log: Final = structlog.get_logger()
 
 # A call that has not answered by then may still have happened: UNKNOWN. The lease outlives it by what two commits take at the worst.
 CALL_SECONDS_MAX: Final = 10.0
+# What is left of a lease after a call that took all its time, less the commit.
+AFTERWARDS_SECONDS: Final = 3.0
 # A proof that cannot be had now is asked for again then; a customer waits, and a processor that is away is away for minutes.
 PROOF_SECONDS: Final = 30.0
 # A settled refund is read again daily: a bank may send it back late.
@@ -163,7 +165,9 @@ class Refunds:
                 await self._brakes.stop_rail(platform, begun.rail, failure.detail)
             step = unavailable_step(failure, begun)
         except (OutcomeUnknown, TimeoutError) as failure:
-            step = unknown_step(begun, type(failure).__name__)
+            # Unknown once more: it may be there by now, and then nobody need wait for the next look.
+            seen = await _find(rail, request, AFTERWARDS_SECONDS) if begun.unknown_before else None
+            step = refund_step(seen) if seen else unknown_step(begun, type(failure).__name__)
         except Declined as failure:
             outcome = "reached"
             # An earlier try may be why it is declined now: look before believing it.
@@ -297,10 +301,10 @@ class Refunds:
         await self._store.attempt_was_read(one.platform, one.id)
 
 
-async def _find(rail: RefundRail, request: RefundRequest) -> RefundSeen | None:
+async def _find(rail: RefundRail, request: RefundRequest, seconds_max: float = CALL_SECONDS_MAX) -> RefundSeen | None:
     """What the processor knows of this attempt. None proves nothing, so a failed reading counts as None."""
     try:
-        async with asyncio.timeout(CALL_SECONDS_MAX):
+        async with asyncio.timeout(seconds_max):
             return await rail.find(request)
     except (Unavailable, OutcomeUnknown, Declined, TimeoutError):
         return None

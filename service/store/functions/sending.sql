@@ -33,7 +33,7 @@ LANGUAGE sql STABLE AS $$
                          WHERE line.platform_id = o.platform_id AND pass.id = o.pass_id)) || o.result END
 $$;
 
--- Whether another rail than the attempt's may take over now. Null: yes. Else what has to be read first, or `stay`: the first may have paid.
+-- Whether a further attempt may take over now. Null: yes. Else what has to be read first, or `stay`: the first may have paid.
 -- (a) The first is dead: it was read again within the last minute. (b) It never got the request: the payment was read within the hour, and
 -- nobody else had touched it.
 CREATE OR REPLACE FUNCTION takeover_needs(o operation, a attempt, p_now timestamptz) RETURNS text
@@ -80,7 +80,8 @@ BEGIN
     -- A try without a result under an older lease may have happened.
     UPDATE try SET result = 'UNKNOWN', detail = 'lease ended without an answer', ended_at = v_now
     WHERE platform_id = p_platform AND attempt_id = a.id AND result IS NULL;
-    IF a.rail <> o.rail THEN
+    -- A further attempt, on another rail or on the same one, needs the proof that the one before did not and never will pay.
+    IF o.action = 'refund' AND (a.rail <> o.rail OR a.state IN ('REJECTED', 'FAILED', 'CANCELED')) THEN
         v_needs := takeover_needs(o, a, v_now);
         IF v_needs = 'stay' AND a.state IN ('PREPARED', 'UNKNOWN') THEN
             -- The first may have paid, or must not be given up: the choice is void, and the same key goes on.

@@ -26,11 +26,11 @@ _TO_READ: Final = ("ACCEPTED", "SUCCEEDED", "UNKNOWN", "NEEDS_REVIEW", "FAILED",
 _T = TypeVar("_T")
 
 
-class Counted(msgspec.Struct, kw_only=True):
-    """How much was compared. Grows while an audit runs."""
+class Counted(msgspec.Struct, frozen=True, kw_only=True):
+    """How much was compared so far."""
 
-    theirs: int = 0
-    ours: int = 0
+    theirs: int
+    ours: int
 
 
 class Audit:
@@ -41,7 +41,12 @@ class Audit:
         self._rail = rail
         self._report = report
         self._asked = 0
-        self.counted = Counted()
+        self._theirs_read = 0
+        self._ours_read = 0
+
+    @property
+    def counted(self) -> Counted:
+        return Counted(theirs=self._theirs_read, ours=self._ours_read)
 
     async def differences(self, since: datetime, until: datetime) -> AsyncIterator[Difference]:
         """Every difference of that time. Raises Unavailable, and Declined("unsupported") for a rail with neither list, report nor reads."""
@@ -59,7 +64,7 @@ class Audit:
         """Theirs page by page, then what of ours was not among them."""
         met: set[str] = set()
         async for page in pages(self._listed(since, until), _PAGE):
-            self.counted.theirs += len(page)
+            self._theirs_read += len(page)
             met.update(one.refund.provider_ref for one in page)
             for one in await self._of_page(page):
                 yield one
@@ -95,7 +100,7 @@ class Audit:
             page = await self._store.sent(self._rail.name, since, until, after=after, states=states, most=_PAGE)
             if not page:
                 return
-            self.counted.ours += len(page)
+            self._ours_read += len(page)
             yield page
             after = page[-1]
 
@@ -123,7 +128,7 @@ class Audit:
         async for page in self._sent(since, until, _TO_READ):
             for ours in page:
                 seen = await _read(rail, ours.provider_ref)
-                self.counted.theirs += seen is not None
+                self._theirs_read += seen is not None
                 for one in compare([ours], [] if seen is None else [Movement(payment_ref=ours.payment_ref, refund=seen)]):
                     yield one
 

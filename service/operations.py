@@ -105,16 +105,16 @@ class Operations:
         found = await self._store.begin(platform, operation, epoch, lease_seconds=LEASE_SECONDS, key_seconds=self.key_seconds())
         return msgspec.convert(found, Begun)
 
-    async def carry_on(self, platform: UUID, operation: UUID, epoch: int, begun: Mapping[str, Any], *, since: float) -> None:
-        """Sends what a decision began, for a customer who waits."""
-        await self._carry_on(platform, operation, epoch, msgspec.convert(begun, Begun), since=since, interactive=True)
+    async def carry_on(self, platform: UUID, operation: UUID, epoch: int, begun: Mapping[str, Any], *, since: float) -> UUID | None:
+        """Sends what a decision began, for a customer who waits. Gives back the case when its customer has to be asked something now."""
+        return await self._carry_on(platform, operation, epoch, msgspec.convert(begun, Begun), since=since, interactive=True)
 
-    async def _carry_on(self, platform: UUID, operation: UUID, epoch: int, begun: Begun, *, since: float, interactive: bool) -> None:
-        """Sends what was begun, stores what came of it, and goes on with what follows from that."""
+    async def _carry_on(self, platform: UUID, operation: UUID, epoch: int, begun: Begun, *, since: float, interactive: bool) -> UUID | None:
+        """Sends what was begun, stores what came of it, and goes on with what follows from that; gives back what carry_on() does."""
         if begun.status == "expired":
             await self._store.look_after(platform, operation)
         if begun.status not in {"send", "follow_up"} or begun.attempt is None:
-            return
+            return None
         is_money = self._refunds.carries(begun.rail)
         if is_money:
             ends_at = since + LEASE_SECONDS - COMMIT_SECONDS
@@ -122,7 +122,7 @@ class Operations:
         else:
             step = await self._other(platform, operation, begun)
         if step is None:
-            return
+            return None
         stored = await self._store.record(
             {
                 "platform": platform,
@@ -148,6 +148,7 @@ class Operations:
             )
         for follow in stored.get("follow") or ():
             await self.take(platform, UUID(follow))
+        return UUID(stored["case"]) if stored.get("state") == "CHOICE_NEEDED" else None
 
     async def _other(self, platform: UUID, operation: UUID, begun: Begun) -> Step | None:
         if begun.status == "follow_up":

@@ -105,7 +105,9 @@ class Resolution:
     async def carry_on(self, platform: UUID, begun: tuple[Mapping[str, Any], ...], *, since: float) -> None:
         """Carries out what a decision began. Safe to lose: whatever is left is due again when its lease ends."""
         for one in begun:
-            await self._operations.carry_on(platform, UUID(one["id"]), int(one["epoch"]), one, since=since)
+            asks = await self._operations.carry_on(platform, UUID(one["id"]), int(one["epoch"]), one, since=since)
+            if asks is not None and (epoch := await self._store.lease_case(platform, asks, LEASE_SECONDS)) is not None:
+                await self.resolve(platform, asks, epoch)
 
     async def resolve(self, platform: UUID, case: UUID, epoch: int) -> None:
         """Decides a leased case again from where it stands, and carries out what follows."""

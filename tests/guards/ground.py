@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 from uuid import UUID, uuid4
 
 import msgspec
@@ -13,11 +13,11 @@ import msgspec
 from integrations.sandbox_mail import SandboxMailer
 from service.model import Money
 from service.operations import LEASE_SECONDS, Operations
-from service.ports import Declined, Mail, Movement, OutcomeUnknown, PaymentSeen, RefundRequest, RefundSeen, Traits
+from service.ports import Declined, Mail, Movement, OutcomeUnknown, PaymentSeen, RefundRequest, RefundSeen, Traits, Unavailable
 from service.rails import GO, Entry, Outcome
 from service.refunds import Refunds
 from service.store.flow import FlowStore
-from service.store.pool import Pool
+from service.store.pool import Connection, Pool
 
 PRICE: Final = 2500
 # What the customer may wait for another way; what a processor may take. Both short of a key's day.
@@ -29,6 +29,7 @@ LOST: Final = "lost"
 """paid, and the answer never came"""
 SILENT: Final = "silent"
 """not paid, and no answer came"""
+_T = TypeVar("_T")
 Answer = Exception | Literal["lost", "silent", "pays"] | RefundSeen
 
 
@@ -45,6 +46,9 @@ class Ledger:
         self.disputed = False
         self.finds = True
         """false: what it has made is not listed yet"""
+        self.listed_as: RefundSeen | None = None
+        """what it says of a refund that it did not pay"""
+        self.unreadable = False
         self.hears: asyncio.Event | None = None
         """set: a call has come in, and waits for `goes_on`"""
         self.goes_on = asyncio.Event()
@@ -52,6 +56,12 @@ class Ledger:
     @property
     def total(self) -> int:
         return sum(seen.amount.minor for seen in self.paid.values())
+
+    def arrives_late(self, attempt: UUID) -> None:
+        """What it had refused, or nobody has heard of since, is paid all the same."""
+        self.paid[f"late {attempt}"] = RefundSeen(
+            provider_ref="re_late", state="SUCCEEDED", amount=Money(minor=PRICE, currency="EUR"), attempt_id=attempt
+        )
 
     def step(self, currency: str) -> int:
         return 1 if currency == "EUR" else 0
@@ -75,11 +85,13 @@ class Ledger:
     async def find(self, request: RefundRequest) -> RefundSeen | None:
         if not self.traits.reads or not self.finds:
             return None
-        return next((seen for seen in self.paid.values() if seen.attempt_id == request.attempt_id), None)
+        return next((seen for seen in self.paid.values() if seen.attempt_id == request.attempt_id), self.listed_as)
 
     async def payment(self, payment_ref: str, currency: str) -> PaymentSeen:
         if not self.traits.reads:
             raise Declined("unsupported")
+        if self.unreadable:
+            raise Unavailable("no answer")
         return PaymentSeen(
             payment_ref=payment_ref,
             captured=Money(minor=PRICE, currency=currency),
@@ -223,11 +235,15 @@ class Ground:
         case: UUID | None = None,
         caps: Sequence[Mapping[str, Any]] = (),
         payment: UUID | None = None,
+        hold: Sequence[str] = (),
+        approvals: int = 0,
+        limits: Mapping[str, int] | None = None,
     ) -> tuple[object, ...]:
         about = {"line": order.line, "seen": seen} if payment is None else {"payment": payment}
         refund = {"harm": uuid4(), "cause": cause, "award": amount} | about
         ids = [operation, *(uuid4() for _ in order.payments)]
-        return self.platform, case or order.case, order.id, uuid4(), [refund], list(order.payments), ids, list(caps)
+        holds = list(hold), approvals, list(caps), limits or {}
+        return self.platform, case or order.case, order.id, uuid4(), [refund], list(order.payments), ids, *holds
 
     async def refund(self, amount: int = PRICE) -> tuple[Order, UUID]:
         """An order and its refund, ready to be sent."""
@@ -278,8 +294,27 @@ class Ground:
         }
         return str((await self.store.refund_news(document | more))["status"])
 
+    async def approve(self, operation: UUID, agent: UUID, needed: int = 2) -> str:
+        answer = await self.value(
+            "SELECT operation_approve($1, $2, $3, 'Ana', 'it is right', $4, '[]')", self.platform, operation, agent, needed
+        )
+        return str(answer["status"])
+
+    async def person(self, name: str) -> UUID:
+        agent = uuid4()
+        await self.pool.execute("INSERT INTO agent (platform_id, id, name, role) VALUES ($1, $2, $3, 'agent')", self.platform, agent, name)
+        return agent
+
     async def pass_time(self, ahead: timedelta) -> None:
         await self.pool.execute("UPDATE app_clock SET ahead = ahead + $1", ahead)
+
+    async def starts_to_wait(self, connection: Connection, statement: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """Runs it until it waits for a row that another connection has locked, or has ended."""
+        process = connection.get_server_pid()
+        running = asyncio.create_task(statement)
+        while not running.done() and not await self.value("SELECT cardinality(pg_blocking_pids($1)) > 0", process):
+            await asyncio.sleep(0.01)
+        return running
 
     # ---------------------------------------------------------------------------------------------------- what is seen
 
@@ -303,6 +338,11 @@ class Ground:
         )
         return row["reserved"], row["refunded"], row["refunded_elsewhere"]
 
+    async def attempt_of(self, operation: UUID) -> UUID:
+        """The newest."""
+        found: UUID = await self.value("SELECT id FROM attempt WHERE operation_id = $1 ORDER BY seq DESC LIMIT 1", operation)
+        return found
+
     async def attempts(self, operation: UUID) -> list[tuple[str, str]]:
         """Rail and state of each, oldest first."""
         rows = await self.pool.fetch("SELECT rail, state FROM attempt WHERE operation_id = $1 ORDER BY seq", operation)
@@ -319,7 +359,7 @@ class Ground:
         return found
 
 
-AWARD: Final = "SELECT refunds_award($1, $2, $3, $4, $5::jsonb, $6, $7, '{}', 0, $8::jsonb, '{}', 1, app_now())"
+AWARD: Final = "SELECT refunds_award($1, $2, $3, $4, $5::jsonb, $6, $7, $8, $9, $10::jsonb, $11::jsonb, 1, app_now())"
 
 _ORDER: Final = """
     WITH buyer AS (INSERT INTO person (platform_id, id) VALUES ($1, $2) RETURNING id),

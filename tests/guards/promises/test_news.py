@@ -1,0 +1,94 @@
+"""What processors tell: twice, in any order, late, of refunds that are not ours; applied once, and never against what is known."""
+
+from __future__ import annotations
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from service.ports import Event
+from service.store.inbox import InboxStore
+from tests.guards.ground import PRICE, SILENT, Ground, Order
+
+FAILED = {"failure": "expired_or_canceled_card"}
+
+
+async def _unknown(ground: Ground) -> tuple[Order, UUID]:
+    """Sent, and nobody answered."""
+    order, operation = await ground.refund()
+    ground.first.answers = [SILENT]
+    await ground.advance(operation)
+    return order, operation
+
+
+async def test_news_that_come_twice_are_applied_once(ground: Ground) -> None:
+    order, operation = await _unknown(ground)
+    assert [await ground.news(order, operation, "SUCCEEDED") for _ in range(3)] == ["applied", "known", "known"]
+    assert await ground.payment(order) == (0, PRICE, 0)
+    assert await ground.facts(order, "refund_done") == 1
+
+
+async def test_an_acceptance_that_comes_after_the_end_changes_nothing(ground: Ground) -> None:
+    order, operation = await _unknown(ground)
+    assert await ground.news(order, operation, "SUCCEEDED") == "applied"
+    assert await ground.news(order, operation, "ACCEPTED") == "known"
+    assert (await ground.operation(operation))["state"] == "DONE"
+    assert await ground.payment(order) == (0, PRICE, 0)
+
+
+async def test_a_success_that_comes_after_the_failure_changes_nothing(ground: Ground) -> None:
+    """A late failure is the later news, in whichever order they arrive; the customer has been asked for another way."""
+    order, operation = await _unknown(ground)
+    assert await ground.news(order, operation, "FAILED", **FAILED) == "applied"
+    assert await ground.news(order, operation, "SUCCEEDED") == "known"
+    assert (await ground.operation(operation))["state"] == "CHOICE_NEEDED"
+    assert await ground.payment(order) == (PRICE, 0, 0)
+
+
+async def test_a_failure_that_comes_after_the_success_is_owed_again(ground: Ground) -> None:
+    order, operation = await _unknown(ground)
+    assert await ground.news(order, operation, "SUCCEEDED") == "applied"
+    assert await ground.news(order, operation, "FAILED", **FAILED) == "applied"
+    assert (await ground.operation(operation))["state"] == "CHOICE_NEEDED"
+    assert await ground.payment(order) == (PRICE, 0, 0)
+
+
+@pytest.mark.parametrize("said", [{"amount": PRICE - 1}, {"currency": "USD"}], ids=str)
+async def test_another_amount_than_ours_is_not_our_refund(ground: Ground, said: dict[str, object]) -> None:
+    order, operation = await _unknown(ground)
+    assert await ground.news(order, operation, "SUCCEEDED", **said) == "mismatch"
+    assert (await ground.operation(operation))["state"] == "SENT"
+    assert await ground.facts(order, "books_disagree") == 1
+
+
+async def test_a_second_refund_under_our_name_is_money_that_left_twice(ground: Ground) -> None:
+    order, operation = await _unknown(ground)
+    assert await ground.news(order, operation, "SUCCEEDED", "re_1") == "applied"
+    assert await ground.news(order, operation, "SUCCEEDED", "re_2") == "elsewhere"
+    assert await ground.payment(order) == (0, PRICE, PRICE)
+    assert await ground.facts(order, "excess") >= 1
+
+
+async def test_a_worker_that_was_sending_when_the_news_came_stores_nothing_over_it(ground: Ground) -> None:
+    order, operation = await ground.refund()
+    epoch = await ground.lease(operation)
+    begun = await ground.begin(operation, epoch)
+    assert await ground.news(order, operation, "ACCEPTED") == "applied"
+    step = {"result": "ANSWERED", "attempt_state": "REJECTED", "state": "REFUSED", "failure": "not_found"}
+    assert (await ground.record(operation, epoch, begun, **step))["status"] == "lost"
+    assert await ground.payment(order) == (PRICE, 0, 0)
+
+
+async def test_a_refund_made_by_others_is_counted_once_whoever_tells_of_it(ground: Ground) -> None:
+    order = await ground.order()
+    document = {"rail": "first", "payment_ref": order.refs[0], "provider_ref": "re_dashboard", "state": "SUCCEEDED"}
+    document |= {"amount": 900, "currency": "EUR", "source": "first"}
+    assert [(await ground.store.refund_news(document))["status"] for _ in range(2)] == ["elsewhere", "known"]
+    assert await ground.payment(order) == (0, 0, 900)
+
+
+async def test_a_notification_is_kept_once(ground: Ground) -> None:
+    store, rail = InboxStore(ground.pool), uuid4().hex
+    event = Event(id="evt_1", kind="refund.updated", happened_at=None, about={"object": "re_1"})
+    assert [await store.keep(rail, [event]) for _ in range(2)] == [1, 0]
+    assert len(await store.claim([rail], 10, 60.0)) == 1

@@ -1,0 +1,30 @@
+"""The law of money, held against drawn worlds: whatever breaks, in whatever order, the processors' ledgers show each refund once."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+import pytest
+
+from tests.model import run
+from tests.promises.house import figures
+
+STEPS = 5_000
+# Some 2,000 steps take half a minute on a machine that is busy with other tests; a run that has not done them by then is stuck.
+SECONDS_MAX = 600.0
+
+
+@pytest.mark.xdist_group("model")
+def test_no_refund_is_paid_twice_or_lost_or_stuck_whatever_is_drawn(postgres_dsn: str) -> None:
+    seed, began = secrets.randbelow(10**9), time.monotonic()
+    played = run.Played()
+    with run.model(postgres_dsn):
+        while played.steps < STEPS:
+            figures(f"model, seed {seed + played.batches}: {played.line()}")
+            played += run.batch(seed + played.batches)
+            assert time.monotonic() - began < SECONDS_MAX, f"after {played.steps} steps: too slow"
+    figures(f"model: {played.line()} in {time.monotonic() - began:.0f} s")
+    # What is drawn reaches far: each of these is a way in which money is paid twice by those who get it wrong.
+    for kind in ("try UNKNOWN again", "refund_returned", "refund_needs_review", "refund_choice_made", "refund_held", "refund_seen_elsewhere"):
+        assert run.Model.happened[kind], f"{kind} never happened"

@@ -155,8 +155,8 @@ async def choose(caller: Caller, wish: Wish, case: str) -> None:
         elif refund is not None and refund["status"] == "held":
             await caller.call(f"/v1/operations/{refund['id']}/approve", {"reason": "I agree"}, token=caller.desk.lead)
             return
-        elif wish.is_away and refund is not None and refund["status"] in {"sent", "done"}:
-            return  # it was back sooner than anybody could ask
+        elif refund is not None and refund["status"] in {"sent", "done"}:
+            return  # the first rail was back sooner than anybody could ask, or its bank was never heard
         await asyncio.sleep(_AGAIN_SECONDS)
     raise Unanswered(f"{case}: nobody asked where the money should go")
 

@@ -72,12 +72,15 @@ class Storm:
 
     async def choose_late(self) -> None:
         """Whose refund failed after it had been accepted chooses another way, too."""
-        for one in self.asked:
-            if one.wish.chooses and one.wish.later is not None:
-                try:
-                    await choose(self._caller(), one.wish, min(one.cases))
-                except Unanswered as failure:
-                    self.unanswered[one.wish.ref] = f"{one.wish.kind}: {failure}"
+        waiting = iter([one for one in self.asked if one.wish.chooses and one.wish.later is not None])
+        await asyncio.gather(*(self._choose_some(waiting) for _ in range(CLIENTS)))
+
+    async def _choose_some(self, waiting: Iterator[Asked]) -> None:
+        for one in waiting:
+            try:
+                await choose(self._caller(), one.wish, min(one.cases))
+            except Unanswered as failure:
+                self.unanswered[one.wish.ref] = f"{one.wish.kind}: {failure}"
 
     async def ask_again(self, every: int) -> None:
         """A sample of the customers ask once more when it is all over."""

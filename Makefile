@@ -54,7 +54,8 @@ bench: $(READY) ## throughput and latency as JSON lines
 sweep: $(READY) ## every imported order against every problem
 	@$(BIN)/python -m tests.sweep $(ARGS)
 
-chaos: $(READY) ## 2,000 refunds while everything fails; ARGS='--seed N' plays a run again
+chaos: $(READY) ## 2,000 refunds while everything fails; ARGS='--seed N' plays it again; MINUTES=60 plays the model first
+	@$(if $(MINUTES),$(BIN)/python -m tests.model --minutes $(MINUTES))
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 guards: $(READY) ## breaks each guard of the money on purpose: who notices

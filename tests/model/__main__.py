@@ -1,4 +1,4 @@
-"""`python -m tests.model [--minutes M] [--seed N] [--processes P] [--from-batch K] [--batches B] [--shrink]`: exit 1 when the law was broken.
+"""`python -m tests.model [--minutes M] [--seed N] [--processes P] [--from-batch K] [--batches B] [--shrink]`: 1 if it found any.
 
 Batch k of seed N is always the same: `--seed N --from-batch k --batches 1` plays it again.
 """

@@ -60,7 +60,7 @@ async def ends(model: Model, plan: Plan) -> None:
         while rail.in_flight:
             rail.deliver(0, dies=not plan.late)
     if plan.dispute:
-        for rail, ref, dispute in list(_open_disputes(model)):
+        for rail, ref, dispute in list(ground.open_disputes()):
             rail.dispute(ref, dispute, plan.dispute)
     for jump in _JUMPS:
         _settles(model, plan)
@@ -78,12 +78,6 @@ async def ends(model: Model, plan: Plan) -> None:
     model.happened.update({row["kind"]: row["count"] for row in await ground.pool.fetch(_HAPPENED)})
     await _nothing_is_stuck(model)
     await _books_equal_the_ledger(model)
-
-
-def _open_disputes(model: Model) -> list[tuple[object, str, str]]:
-    from tests.model.machine import open_disputes
-
-    return list(open_disputes(model.ground))
 
 
 def _settles(model: Model, plan: Plan) -> None:
@@ -125,5 +119,9 @@ async def _books_equal_the_ledger(model: Model) -> None:
     for _, line in model.ground.ours():
         paid[line.payment_ref] = paid.get(line.payment_ref, 0) + line.amount
     rows = await model.ground.pool.fetch(_BOOKS)
-    differ = {row["provider_ref"]: (row["paid"], paid.get(row["provider_ref"], 0)) for row in rows if row["paid"] != paid.get(row["provider_ref"], 0)}
+    differ = {
+        row["provider_ref"]: (row["paid"], paid.get(row["provider_ref"], 0))
+        for row in rows
+        if row["paid"] != paid.get(row["provider_ref"], 0)
+    }
     assert not differ, f"(our books, the ledger): {differ}"

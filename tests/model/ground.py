@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 from uuid import UUID, uuid4
@@ -52,7 +52,9 @@ DO $$ DECLARE t text; BEGIN
 END $$;
 UPDATE app_clock SET ahead = interval '0';
 """
-_KEPT: Final = frozenset({"app_clock", "policy_text", "platform", "agent", "show", "incident", "api_key", "signing_key", "schema_migration", "schema_functions"})
+_KEPT: Final = frozenset(
+    {"app_clock", "policy_text", "platform", "agent", "show", "incident", "api_key", "signing_key", "schema_migration", "schema_functions"}
+)
 
 _QUOTE: Final = "'"
 _BROKEN: Final = "SELECT name FROM (VALUES {rows}) AS sums (name, broken) WHERE broken"
@@ -63,7 +65,8 @@ _REFUNDS: Final = """
 SELECT o.id, o.case_id AS case, o.state, o.rail, o.amount, o.holds, o.due_at, p.provider_ref AS payment_ref, c.owner, c.state AS case_state,
     c.due_at AS case_due_at, o.state = 'CHOICE_NEEDED' OR (o.state = 'SENT' AND o.choice_offered_at IS NOT NULL) AS choosing,
     o.approvals_needed <= (SELECT count(*) FROM approval a WHERE a.operation_id = o.id) AS approved
-FROM operation o JOIN payment p ON p.id = o.payment_id JOIN cases c ON c.id = o.case_id WHERE o.action = 'refund' ORDER BY o.created_at, o.id
+FROM operation o JOIN payment p ON p.id = o.payment_id JOIN cases c ON c.id = o.case_id
+WHERE o.action = 'refund' ORDER BY o.created_at, o.id
 """
 
 
@@ -146,7 +149,9 @@ class Ground:
         }
         assert await PlatformStore(pool).add(platform, f"shop-{platform.hex}", settings, Change(actor="test", why="a test"))
         for number, lead in enumerate(leads):
-            await pool.execute("INSERT INTO agent (platform_id, id, name, role) VALUES ($1, $2, $3, 'lead')", platform, lead, f"Lead {number}")
+            await pool.execute(
+                "INSERT INTO agent (platform_id, id, name, role) VALUES ($1, $2, $3, 'lead')", platform, lead, f"Lead {number}"
+            )
         rows = await pool.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         ground = cls(pool, platform, leads, [row["tablename"] for row in rows if row["tablename"] not in _KEPT])
         await ground._shows()
@@ -275,6 +280,14 @@ class Ground:
         """Every refund and pay-out of ours that lives, with its rail."""
         found = [(name, line) for name, rail in self.rails.items() for line in rail.lines if line.operation is not None and line.lives]
         return found + [(_MANUAL, line) for line in self.outside]
+
+    def open_disputes(self) -> Iterator[tuple[Processor, str, str]]:
+        """Processor, payment and dispute of each."""
+        for rail in self.rails.values():
+            for ref, charge in rail.charges.items():
+                for dispute, state in charge.disputes.items():
+                    if state == "open":
+                        yield rail, ref, dispute
 
     def captured(self) -> Mapping[str, int]:
         return {ref: charge.captured for name in BACK for ref, charge in self.rails[name].charges.items()}

@@ -1,11 +1,11 @@
-"""The model: hypothesis draws what customers, people, processors, banks, clocks and broken machines do; after each step the ledger is asked."""
+"""The model: what customers, people, processors, banks, clocks and broken machines do is drawn; after each step the ledgers are asked."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -26,7 +26,7 @@ CLAIM_MOST: Final = 8
 PLACE: Final = st.integers(0, 11)
 # A worker's way through one operation has some twenty places.
 STEPS: Final = st.integers(1, 16)
-# Around a retry, a lease, a proof's minute, the wait before a choice, an hour's reading, the choice's patience, a key's window, late failures.
+# Around a retry, a lease, a proof's minute, the wait before a choice, an hour's reading, a key's window, a slow look.
 SECONDS: Final = st.sampled_from([1, 5, 16, 16, 61, 61, 130, 700, 3_700, 22_000, 79_000, 86_400, 400_000])
 PRICES: Final = st.sampled_from([[900], [2500], [2500, 2500], [2500, 700], [12_000], [9_000, 9_000], [25_000], [33_000, 1_000]])
 RAIL: Final = st.sampled_from(sorted(KINDS))
@@ -47,7 +47,7 @@ class Model(RuleBasedStateMachine):
     runner: asyncio.Runner
     steps = 0
     examples = 0
-    happened: Counter[str] = Counter()
+    happened: ClassVar[Counter[str]] = Counter()
     """what the orders' histories tell, over all examples: what was drawn has to reach far"""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class Model(RuleBasedStateMachine):
     # ---------------------------------------------------------------------------------------------------- customers
 
     @initialize(end=ENDS, prices=PRICES, rails=RAILS, why=WHY, faults=WILL, steps=STEPS)
-    def begins(self, end: ending.Plan, prices: list[int], rails: list[str], why: str, faults: list[str], steps: int) -> None:
+    def begins(self, *, end: ending.Plan, prices: list[int], rails: list[str], why: str, faults: list[str], steps: int) -> None:
         """Every example has a refund, and a processor that has something in mind with it."""
         Model.examples += 1
         self.plan = end
@@ -147,7 +147,9 @@ class Model(RuleBasedStateMachine):
         operations = await ground.flow.claim_operations(most, LEASE_SECONDS)
         cases = await ground.flow.claim_cases(most, LEASE_SECONDS)
         for one in operations:
-            work = ground.operations.advance(one.platform, one.id, one.epoch, since=since, rail=one.rail, state=one.state, priority=one.priority)
+            work = ground.operations.advance(
+                one.platform, one.id, one.epoch, since=since, rail=one.rail, state=one.state, priority=one.priority
+            )
             await self._starts(f"operation {one.id}", work, steps)
         for case in cases:
             await self._starts(f"case {case.id}", ground.resolution.resolve(case.platform, case.id, case.epoch), steps)
@@ -261,11 +263,12 @@ class Model(RuleBasedStateMachine):
     @precondition(lambda self: any(charge.disputed for rail in self.ground.rails.values() for charge in rail.charges.values()))
     @rule(place=PLACE, to=st.sampled_from(["won", "lost"]))
     def bank_decides(self, place: int, to: Any) -> None:
-        rail, ref, dispute = _one(place, list(open_disputes(self.ground)))
+        rail, ref, dispute = _one(place, list(self.ground.open_disputes()))
         self.does(_now(lambda: rail.dispute(ref, dispute, to)))
 
     def _charge(self, place: int) -> tuple[Processor, str]:
-        return _one(place, [(rail, ref) for rail in self.ground.rails.values() for ref in rail.charges])
+        found: tuple[Processor, str] = _one(place, [(rail, ref) for rail in self.ground.rails.values() for ref in rail.charges])
+        return found
 
     @precondition(lambda self: bool(self.ground.notices))
     @rule(place=PLACE, again=st.booleans(), steps=st.one_of(st.none(), STEPS))
@@ -371,14 +374,6 @@ class Model(RuleBasedStateMachine):
     async def _leaves(self) -> None:
         for one in self.workers:
             await one.crash()
-
-
-def open_disputes(ground: Ground) -> Any:
-    for rail in ground.rails.values():
-        for ref, charge in rail.charges.items():
-            for dispute, state in charge.disputes.items():
-                if state == "open":
-                    yield rail, ref, dispute
 
 
 def _one(place: int, some: Any) -> Any:

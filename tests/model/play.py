@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import msgspec
 
 from tests.model import run
+from tests.model.machine import Model
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,9 +29,9 @@ def prepare(dsn: str) -> None:
 
 
 def play(seed: int, number: int, *, shrinks: bool) -> Said:
-    run.Model.happened.clear()
+    Model.happened.clear()
     try:
         played = run.batch(seed, shrinks=shrinks)
     except Exception as found:  # noqa: BLE001 - whatever it is, it is told, and the next batch is played
         return Said(number=number, found="".join([*traceback.format_exception(found), *getattr(found, "__notes__", ())]))
-    return Said(number=number, played=played, happened=dict(run.Model.happened))
+    return Said(number=number, played=played, happened=dict(Model.happened))

@@ -47,7 +47,16 @@ FAILURES: Final = (
     "merchant_request",
     "unknown",
 )
-WORDS: Final = ("disputed", "amount_too_large", "not_found", "declined", "bug", "already_refunded", "insufficient_funds", "expired_or_canceled_card")
+WORDS: Final = (
+    "disputed",
+    "amount_too_large",
+    "not_found",
+    "declined",
+    "bug",
+    "already_refunded",
+    "insufficient_funds",
+    "expired_or_canceled_card",
+)
 # The money cannot go back where it came from.
 CLOSED: Final = ("failed:expired_or_canceled_card", "failed:lost_or_stolen_card", "failed:declined", "declined:declined")
 FAULTS: Final = (
@@ -134,7 +143,9 @@ class Notice:
 class Processor:
     """One account. It keeps a cap on what was captured (`back`), remembers keys for a day, and does what rules say."""
 
-    def __init__(self, name: str, *, pays: Literal["back", "out"], reads: bool, clock: Callable[[], datetime], notices: list[Notice]) -> None:
+    def __init__(
+        self, name: str, *, pays: Literal["back", "out"], reads: bool, clock: Callable[[], datetime], notices: list[Notice]
+    ) -> None:
         self.name = name
         self.traits = Traits(
             pays=pays, reads=reads, key_lifetime_seconds=KEY_LIFETIME_SECONDS, calls_per_second=None, accepted_seconds_max=72 * 3600.0
@@ -213,14 +224,8 @@ class Processor:
 
     def _arrives(self, request: RefundRequest, key: str, fault: Fault) -> RefundSeen:
         word, _, reason = fault.partition(":")
-        if word == "never_sent":
-            raise Unavailable("away", never_sent=True)
-        if word == "dropped":
-            raise OutcomeUnknown("no answer")
-        if word == "limited":
-            raise Unavailable("too many", retry_after_seconds=3.0)
-        if word == "refused_key":
-            raise Unavailable("bad key", configuration=True)
+        if (failure := _before_the_account(word)) is not None:
+            raise failure
         known = self.keys.get(key)
         if known is not None and self._clock() - known.first_at < KEY_WINDOW:
             return self._again(known, request)
@@ -343,3 +348,14 @@ class Processor:
 
 # The place where a request has left us, and has not arrived.
 ON_THE_WIRE: Final = "on the wire"
+
+
+def _before_the_account(word: str) -> Exception | None:
+    """What keeps a request from ever reaching the account, and its key from being remembered."""
+    failures = {
+        "never_sent": Unavailable("away", never_sent=True),
+        "dropped": OutcomeUnknown("no answer"),
+        "limited": Unavailable("too many", retry_after_seconds=3.0),
+        "refused_key": Unavailable("bad key", configuration=True),
+    }
+    return failures.get(word)

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.model import run
+from tests.model.machine import Model
 from tests.promises.house import figures
 
 STEPS = 5_000
@@ -26,5 +27,12 @@ def test_no_refund_is_paid_twice_or_lost_or_stuck_whatever_is_drawn(postgres_dsn
             assert time.monotonic() - began < SECONDS_MAX, f"after {played.steps} steps: too slow"
     figures(f"model: {played.line()} in {time.monotonic() - began:.0f} s")
     # What is drawn reaches far: each of these is a way in which money is paid twice by those who get it wrong.
-    for kind in ("try UNKNOWN again", "refund_returned", "refund_needs_review", "refund_choice_made", "refund_held", "refund_seen_elsewhere"):
-        assert run.Model.happened[kind], f"{kind} never happened"
+    for kind in (
+        "try UNKNOWN again",
+        "refund_returned",
+        "refund_needs_review",
+        "refund_choice_made",
+        "refund_held",
+        "refund_seen_elsewhere",
+    ):
+        assert Model.happened[kind], f"{kind} never happened"

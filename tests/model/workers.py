@@ -124,6 +124,8 @@ class DrawnGate:
         await step("gate")
         return self.shut.get(rail, Entry(kind="go"))
 
-    async def report(self, rail: str, outcome: Outcome, *, probe: bool, retry_after_seconds: float | None = None, word: str = "no_answer") -> None:
-        del rail, outcome, probe, retry_after_seconds
+    async def report(
+        self, rail: str, outcome: Outcome, *, probe: bool, retry_after_seconds: float | None = None, word: str = "no_answer"
+    ) -> None:
+        del rail, outcome, probe, retry_after_seconds, word
         await step("report")

@@ -208,6 +208,14 @@ DECLARE
     v_now timestamptz := app_now();
     c record;
 BEGIN
+    -- Cases whose operations are under way are put off many at a time, and what goes out in bulk for longer: whatever ends their last operation
+    -- wakes them, so this look is only a net, and a hundred thousand of them must not stand before one customer's case.
+    UPDATE cases SET due_at = v_now + CASE WHEN due.waits_for_bulk THEN interval '10 minutes' ELSE interval '60 seconds' END FROM (
+        SELECT look.platform_id, look.id, (SELECT min(o.priority) > 1 FROM operation o WHERE o.platform_id = look.platform_id AND o.case_id = look.id
+            AND o.ended_at IS NULL AND o.accepted_at IS NULL AND o.action <> 'void_pass') AS waits_for_bulk
+        FROM (SELECT cases.platform_id, cases.id FROM cases WHERE state = 'open' AND owner = 'operation' AND due_at <= v_now
+              ORDER BY due_at LIMIT 500 FOR UPDATE SKIP LOCKED) look OFFSET 0) due
+    WHERE cases.platform_id = due.platform_id AND cases.id = due.id AND due.waits_for_bulk IS NOT NULL;
     FOR c IN SELECT cases.platform_id, cases.id, owner, rest FROM cases WHERE state = 'open' AND due_at <= v_now
              ORDER BY due_at LIMIT p_most FOR UPDATE SKIP LOCKED
     LOOP

@@ -1,0 +1,1 @@
+"""A hundred thousand refunds that are due at once: `python -m tests.bulk`."""

@@ -9,6 +9,7 @@ UV := .uv/bin/uv
 READY := .venv/.ready
 BIN := .venv/bin
 ARGS ?=
+N ?= 100000
 
 # As many test workers as there are cores, but not more than the one PostgreSQL of the run serves well.
 WORKERS ?= auto
@@ -18,7 +19,7 @@ FIND_PYTHON := for name in python3.14 python3.13 python3.12 python3.11 python3; 
 	if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$$name"; exit; fi; done; \
 	echo "Python 3.11 or newer is needed" >&2; exit 1
 
-.PHONY: help setup demo serve test check format bench sweep chaos guards openapi image clean
+.PHONY: help setup demo serve test check format bench bulk sweep chaos guards openapi image clean
 
 help: ## this list
 	@awk 'BEGIN {FS = ":.*## "} \
@@ -50,6 +51,9 @@ check: $(READY) ## style, types, import rules, lock file: all of them, also when
 
 bench: $(READY) ## throughput and latency as JSON lines
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+bulk: $(READY) ## N refunds that are due at once (N=100000): memory, pace, order, a killed worker
+	@$(BIN)/python -m tests.bulk --operations $(N) $(ARGS)
 
 sweep: $(READY) ## every imported order against every problem
 	@$(BIN)/python -m tests.sweep $(ARGS)

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
@@ -127,8 +128,10 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground(server_dsn: str, folder: Path, name: str, *, pool_size: int = 20) -> AsyncIterator[Ground]:
-    """A fresh database on the server, migrated and with a platform."""
+async def ground(
+    server_dsn: str, folder: Path, name: str, *, pool_size: int = 20, more: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Ground]:
+    """A fresh database on the server, migrated and with a platform. `more`: settings besides those that are always there."""
     database = await embedded.create_database(server_dsn, name)
     await migrate.migrate(database)
     sandbox = await embedded.create_database(server_dsn, f"{name}_sandbox")
@@ -140,6 +143,7 @@ async def ground(server_dsn: str, folder: Path, name: str, *, pool_size: int = 2
             "MAKEGOOD_LOG_LEVEL": "error",
             f"MAKEGOOD_RAIL_{RAIL.upper()}_KIND": "sandbox",
             f"MAKEGOOD_RAIL_{RAIL.upper()}_WEBHOOK_SECRETS": secrets.token_hex(32),
+            **more,
         }
     )
     async with await open_pool(database, size=pool_size, application="bench") as pool:

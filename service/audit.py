@@ -68,7 +68,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 _TO_DO: Final[Mapping[str, str]] = {
     "lost": "It carries our ids and is not in our books: --apply counts it; after a restored backup run `makegood money recover` first.",
     "elsewhere": "Somebody refunded it elsewhere: --apply counts it, so that no more goes back than came in.",
-    "failed": "They say that it failed: --apply takes it up again, or run `makegood money catch-up`.",
+    "failed": "They say that it failed: --apply takes it up again; the missed notification is fetched within six hours too.",
     "moved": "They say that it was paid: --apply records it.",
     "only_ours": "We told the customer that it was sent and they have nothing: a person asks the processor; do not send it again.",
     "amount": "They moved another amount: a person compares both and settles the rest with the customer.",

@@ -20,7 +20,7 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "policy": ("policy", "Check, test, ask and explain policies."),
     "platform": ("platform", "Add and list platforms."),
     "keys": ("keys", "Issue, list and revoke keys of platforms and agents."),
-    "money": ("money", "Stop money everywhere, on a rail, a platform or a show, and let it go."),
+    "money": ("money", "Stop money and let it go; compare the books; recover after a restored backup."),
     "doctor": ("doctor", "Say what is wrong with this installation, and how to mend it."),
     "sandbox": ("sandbox", "Make charges in the sandbox's ledger, so that they can be refunded."),
     "openapi": ("openapi", "Print the HTTP contract."),

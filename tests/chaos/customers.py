@@ -153,8 +153,10 @@ async def choose(caller: Caller, wish: Wish, case: str) -> None:
             chosen = {"operation": refund["id"], "to": BACKUP, "address": address, "checked": "asked for the purchase and the amount"}
             await caller.call(f"/v1/cases/{case}/payout", chosen, token=caller.desk.agent)
         elif refund is not None and refund["status"] == "held":
-            await caller.call(f"/v1/operations/{refund['id']}/approve", {"reason": "I agree"}, token=caller.desk.lead)
-            return
+            # It shows as held for a moment before the ways out are worked out, too: then there is nothing to agree to yet.
+            agreed = await caller.call(f"/v1/operations/{refund['id']}/approve", {"reason": "I agree"}, token=caller.desk.lead)
+            if agreed.status_code == 200:
+                return
         elif refund is not None and refund["status"] in {"sent", "done"}:
             return  # the first rail was back sooner than anybody could ask, or its bank was never heard
         await asyncio.sleep(_AGAIN_SECONDS)

@@ -71,8 +71,8 @@ class Storm:
             await asyncio.gather(clerk, return_exceptions=True)
 
     async def choose_late(self) -> None:
-        """Whose refund failed after it had been accepted chooses another way, too."""
-        waiting = iter([one for one in self.asked if one.wish.chooses and one.wish.later is not None])
+        """Whose refund failed after it had been accepted chooses another way, too; who has chosen is asked nothing more."""
+        waiting = iter([one for one in self.asked if one.wish.chooses])
         await asyncio.gather(*(self._choose_some(waiting) for _ in range(CLIENTS)))
 
     async def _choose_some(self, waiting: Iterator[Asked]) -> None:

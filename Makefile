@@ -59,7 +59,7 @@ sweep: $(READY) ## every imported order against every problem
 	@$(BIN)/python -m tests.sweep $(ARGS)
 
 chaos: $(READY) ## 2,000 refunds while everything fails; ARGS='--seed N' plays it again; MINUTES=60 plays the model first
-	@$(if $(MINUTES),$(BIN)/python -m tests.model --minutes $(MINUTES))
+	@$(if $(MINUTES),$(BIN)/python -m tests.model --minutes $(MINUTES) --processes 2)
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 guards: $(READY) ## breaks each guard of the money on purpose: who notices

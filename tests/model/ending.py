@@ -32,9 +32,19 @@ SELECT 'left ' || o.fell_over_from || ': ' || o.state, count(*) FROM operation o
 """
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """How it comes out, drawn when the example begins."""
+class Outage(msgspec.Struct, frozen=True, kw_only=True):
+    """What an example begins with; see `Model.outage`."""
 
+    first: str
+    stands: int
+    lasts: bool
+    goes: bool
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How an example begins and comes out, drawn at once."""
+
+    outage: Outage | None
     late: bool
     """what is in flight arrives after all"""
     lost: bool

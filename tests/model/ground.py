@@ -108,6 +108,8 @@ class Ground:
             name: Processor(name, pays="back" if name in BACK else "out", reads=name in _READS, clock=self.now, notices=self.notices)
             for name in KINDS
         }
+        self.checks_others = False
+        """whether a pay-out on top of what others refunded counts: `--others`. Not yet held by our books, so not by default."""
         self.outside: list[Line] = []
         """what people paid by hand"""
         self.gate = DrawnGate()
@@ -137,6 +139,7 @@ class Ground:
         self.inbox = InboxStore(stepped)
         self.desk = DeskStore(pool)
         self._sold = 0
+        self._paid_out: set[str] = set()
 
     @classmethod
     async def opens(cls, pool: Pool) -> Ground:
@@ -183,6 +186,7 @@ class Ground:
         for one in self.rails.values():
             one.clear()
         self._sold = 0
+        self._paid_out.clear()
 
     # ------------------------------------------------------------------------------------------------------------- time
 
@@ -305,6 +309,23 @@ class Ground:
         captured = self.captured()
         over = {ref: (paid, captured[ref]) for ref, paid in by_payment.items() if paid > captured[ref]}
         assert not over, f"paid more than was captured: {over}"
+        if self.checks_others:
+            self._check_paid_out(by_payment)
+
+    def _check_paid_out(self, paid: Mapping[str, int]) -> None:
+        """No pay-out goes on top of what others were seen to have refunded: the processor of the payment cannot know of it."""
+        new = [
+            line
+            for name, rail in self.rails.items()
+            if name not in BACK
+            for line in rail.lines
+            if line.lives and line.ref not in self._paid_out
+        ]
+        for line in new:
+            self._paid_out.add(line.ref)
+            first = next(self.rails[name] for name in BACK if line.payment_ref in self.rails[name].charges)
+            others, captured = first.others_refunded(line.payment_ref), first.charges[line.payment_ref].captured
+            assert paid[line.payment_ref] + others <= captured, f"paid out on top of {others} that others refunded: {line}"
 
     async def known(self) -> Sequence[Refund]:
         """All of this example, oldest first."""

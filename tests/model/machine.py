@@ -32,11 +32,19 @@ PRICES: Final = st.sampled_from([[900], [2500], [2500, 2500], [2500, 700], [12_0
 RAIL: Final = st.sampled_from(sorted(KINDS))
 RAILS: Final = st.lists(st.sampled_from(BACK), min_size=1, max_size=2)
 WHY: Final = st.sampled_from(["down", "off", "twice"])
+# The last request before an outage, and how far a worker comes before it stands still.
+FIRST: Final = st.sampled_from(["", "", "never_sent", "in_flight", "in_flight", "lost", "dropped"])
+STANDS: Final = st.one_of(st.just(0), st.integers(1, 12))
 # Half of what goes wrong is what lets another rail take over, or may have paid.
 FAULT: Final = st.one_of(st.sampled_from(FAULTS), st.sampled_from(CLOSED), st.sampled_from(["lost", "dropped", "in_flight", "never_sent"]))
 WILL: Final = st.lists(FAULT, max_size=3)
 ENDS: Final = st.builds(
-    ending.Plan, late=st.booleans(), lost=st.booleans(), fails=st.booleans(), dispute=st.sampled_from(["", "won", "lost"])
+    ending.Plan,
+    outage=st.one_of(st.none(), st.builds(ending.Outage, first=FIRST, stands=STANDS, lasts=st.booleans(), goes=st.booleans())),
+    late=st.booleans(),
+    lost=st.booleans(),
+    fails=st.booleans(),
+    dispute=st.sampled_from(["", "won", "lost"]),
 )
 
 
@@ -87,9 +95,20 @@ class Model(RuleBasedStateMachine):
 
     async def _begins(self, prices: list[int], rails: list[str], why: str, faults: list[str], steps: int) -> None:
         await self.ground.clear()
+        if self.plan is not None and self.plan.outage is not None:
+            outage = self.plan.outage
+            await self._begins_in_an_outage(outage.first, outage.stands, lasts=outage.lasts, goes=outage.goes)
         for rail in set(rails):
             self.ground.rails[rail].next.extend(faults)
         await self._complains(prices, rails, why, steps)
+
+    async def _begins_in_an_outage(self, first: str, stands: int, *, lasts: bool, goes: bool) -> None:
+        card = self.ground.rails["card"]
+        card.down = not first
+        card.next.clear()
+        card.next.extend([first] * bool(first))
+        await self._complains([2500], ["card"], "off", 100)
+        await self._outage("", stands, lasts=lasts, goes=goes)
 
     @precondition(lambda self: len(self.sold) < 3)
     @rule(prices=PRICES, rails=RAILS, why=WHY, steps=STEPS)
@@ -170,6 +189,18 @@ class Model(RuleBasedStateMachine):
     def wakes_up(self, place: int) -> None:
         self.does(_one(place, self.workers).run())
 
+    @precondition(lambda self: 0 < len(self.workers) < WORKERS_MAX)
+    @rule(seconds=st.sampled_from([16, 61, 61, 7_300]), steps=st.one_of(st.none(), STEPS), wakes=st.booleans(), place=PLACE)
+    def leases_end(self, seconds: int, steps: int | None, wakes: bool, place: int) -> None:  # noqa: FBT001 - drawn
+        """Others take up what frozen workers hold; one of these may wake up into it."""
+        self.does(self._others_take_over(seconds, steps, list(self.workers)[place % len(self.workers)] if wakes else None))
+
+    async def _others_take_over(self, seconds: int, steps: int | None, wakes: Worker | None) -> None:
+        await self.ground.passes(seconds)
+        await self.claim_some(CLAIM_MOST, steps)
+        if wakes is not None:
+            await wakes.run()
+
     @precondition(lambda self: bool(self.workers))
     @rule(place=PLACE)
     def crashes(self, place: int) -> None:
@@ -203,18 +234,49 @@ class Model(RuleBasedStateMachine):
         self.ground.rails[rail].next.extend(faults)
 
     @precondition(lambda self: any(one.state in {"READY", "SENT"} for one in self.refunds))
-    @rule(rail=st.sampled_from(BACK), seconds=st.sampled_from([61, 80]), lasts=st.booleans(), leaves_one=st.booleans())
-    def outage(self, rail: str, seconds: int, lasts: bool, leaves_one: bool) -> None:  # noqa: FBT001 - drawn
-        self.does(self._outage(rail, seconds, lasts=lasts, leaves_one=leaves_one))
+    @rule(
+        first=st.sampled_from(["in_flight", "lost", "dropped", "never_sent", ""]),
+        stands=st.integers(0, 12),
+        lasts=st.booleans(),
+        goes=st.booleans(),
+    )
+    def outage(self, first: str, stands: int, lasts: bool, goes: bool) -> None:  # noqa: FBT001 - drawn
+        self.does(self._outage(first, stands, lasts=lasts, goes=goes))
 
-    async def _outage(self, rail: str, seconds: int, *, lasts: bool, leaves_one: bool) -> None:
-        """Nothing reaches the processor for so long that its customers are asked; the last worker may stand still on its way there."""
-        self.ground.rails[rail].down = True
-        for _ in range(3):
+    async def _outage(self, first: str, stands: int, *, lasts: bool, goes: bool) -> None:
+        """Nothing reaches the processor that pays cards back for so long that customers are asked.
+
+        `first`: what the last request before it came to. `stands`: a worker stands still so far on its way there; 0: none does.
+        `goes`: whoever may, takes the backup, and people agree.
+        """
+        card = self.ground.rails["card"]
+        card.next.clear()
+        if first:
+            card.next.append(first)
             await self.claim_some(CLAIM_MOST, None)
-            await self.ground.passes(seconds)
-        await self.claim_some(CLAIM_MOST, 8 if leaves_one else None)
-        self.ground.rails[rail].down = lasts
+            await self.ground.passes(16)
+        if stands:
+            await self.claim_some(CLAIM_MOST, stands)
+        card.down = True
+        for _ in range(4):
+            await self.ground.passes(61)
+            await self.claim_some(CLAIM_MOST, None)
+        card.down = lasts
+        if goes:
+            await self._goes_to_the_backup()
+
+    async def _goes_to_the_backup(self) -> None:
+        for one in await self.ground.known():
+            if one.choosing:
+                await self._chooses(one, "payout", agent=False)
+                await self._approves(one, 1)
+                await self._approves(one, 2)
+        await self.claim_some(CLAIM_MOST, None)
+
+    @precondition(lambda self: any(one.choosing for one in self.refunds))
+    @rule()
+    def all_go_to_the_backup(self) -> None:
+        self.does(self._goes_to_the_backup())
 
     @rule(rail=RAIL, down=st.booleans(), unreadable=st.booleans())
     def processor_is(self, rail: str, down: bool, unreadable: bool) -> None:  # noqa: FBT001 - drawn

@@ -159,6 +159,8 @@ class Processor:
         self.charges: dict[str, Charge] = {}
         self.lines: list[Line] = []
         self.keys: dict[str, Key] = {}
+        self.read: dict[str, int] = {}
+        """payment -> how many lines the ledger had when it was last read"""
         self.in_flight: list[tuple[RefundRequest, str]] = []
         self.next: deque[Fault] = deque()
         self.down = False
@@ -198,6 +200,7 @@ class Processor:
         charge = self.charges.get(payment_ref)
         if charge is None:
             raise Declined("not_found", self.name)
+        self.read[payment_ref] = len(self.lines)
         seen = PaymentSeen(
             payment_ref=payment_ref,
             captured=Money(minor=charge.captured, currency=currency),
@@ -290,6 +293,11 @@ class Processor:
 
     def refunded(self, payment_ref: str) -> int:
         return sum(one.amount for one in self.lines if one.payment_ref == payment_ref and one.lives)
+
+    def others_refunded(self, payment_ref: str) -> int:
+        """What had been refunded by hand when the payment was last read."""
+        seen = self.lines[: self.read.get(payment_ref, 0)]
+        return sum(one.amount for one in seen if one.payment_ref == payment_ref and one.operation is None and one.lives)
 
     def new_ref(self, kind: str) -> str:
         self._count += 1

@@ -49,6 +49,8 @@ BEGIN
             CONTINUE WHEN v_take <= 0;
             UPDATE payment SET reserved = reserved + v_take WHERE platform_id = p_platform AND id = p.id
                 AND captured - refunded - reserved - refunded_elsewhere >= v_take;
+            -- Whatever was read before, what is not reserved is not promised.
+            IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = 'MG001', MESSAGE = 'the payments cannot bear it'; END IF;
             SELECT id INTO v_op FROM operation WHERE platform_id = p_platform AND decision_id = p_decision AND payment_id = p.id AND case_id = p_case;
             IF v_op IS NULL THEN
                 v_op := p_ids[v_next];

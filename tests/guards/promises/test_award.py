@@ -78,6 +78,25 @@ async def test_two_decisions_at_the_same_moment_pay_a_harm_once(ground: Ground) 
     assert await ground.payment(order) == (PRICE, 0, 0)
 
 
+async def test_two_decisions_at_the_same_moment_take_what_is_left_of_a_payment_once(ground: Ground) -> None:
+    """They are about different harms, so that nothing but the payment stands between them."""
+    order = await ground.order()
+    payment = order.payments[0]
+    arguments = [
+        ground.award_arguments(order, PRICE, uuid4(), payment=payment, cause=cause, case=await ground.case_of(order))
+        for cause in ("duplicate_charge", "no_pass")
+    ]
+    async with ground.pool.acquire() as one, ground.pool.acquire() as other:
+        begun = one.transaction()
+        await begun.start()
+        assert await one.fetchval(AWARD, *arguments[0]) == 1
+        waiting = await ground.starts_to_wait(other, other.fetchval(AWARD, *arguments[1]))
+        await begun.commit()
+        with pytest.raises(asyncpg.PostgresError, match="cannot bear it"):
+            await waiting
+    assert await ground.payment(order) == (PRICE, 0, 0)
+
+
 async def test_what_was_promised_since_the_facts_were_read_makes_it_decide_again(ground: Ground) -> None:
     order = await ground.order()
     await ground.award(order, SHARE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -54,7 +55,7 @@ async def test_a_failure_that_comes_after_the_success_is_owed_again(ground: Grou
 
 
 @pytest.mark.parametrize("said", [{"amount": PRICE - 1}, {"currency": "USD"}], ids=str)
-async def test_another_amount_than_ours_is_not_our_refund(ground: Ground, said: dict[str, object]) -> None:
+async def test_another_amount_than_ours_is_not_our_refund(ground: Ground, said: dict[str, Any]) -> None:
     order, operation = await _unknown(ground)
     assert await ground.news(order, operation, "SUCCEEDED", **said) == "mismatch"
     assert (await ground.operation(operation))["state"] == "SENT"
@@ -81,7 +82,7 @@ async def test_a_worker_that_was_sending_when_the_news_came_stores_nothing_over_
 
 async def test_a_refund_made_by_others_is_counted_once_whoever_tells_of_it(ground: Ground) -> None:
     order = await ground.order()
-    document = {"rail": "first", "payment_ref": order.refs[0], "provider_ref": "re_dashboard", "state": "SUCCEEDED"}
+    document: dict[str, Any] = {"rail": "first", "payment_ref": order.refs[0], "provider_ref": "re_dashboard", "state": "SUCCEEDED"}
     document |= {"amount": 900, "currency": "EUR", "source": "first"}
     assert [(await ground.store.refund_news(document))["status"] for _ in range(2)] == ["elsewhere", "known"]
     assert await ground.payment(order) == (0, 0, 900)

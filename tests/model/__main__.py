@@ -15,15 +15,11 @@ import sys
 import time
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from typing import Final
 
 from service.store import embedded
 from tests import postgres
 from tests.model.play import Said, play, prepare
-from tests.model.run import Played
-
-# Seeds of batches lie apart, so that two seeds of runs never play the same batch.
-_BATCHES_MAX: Final = 100_000
+from tests.model.run import BATCHES_MAX, Played, seed_of
 
 
 def main() -> int:
@@ -32,7 +28,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="the same worlds again; drawn anew without one")
     parser.add_argument("--processes", type=int, default=1, help="each with a database of its own")
     parser.add_argument("--from-batch", type=int, default=0, help="go on where a run ended")
-    parser.add_argument("--batches", type=int, default=_BATCHES_MAX, help="play no more than these")
+    parser.add_argument("--batches", type=int, default=BATCHES_MAX, help="play no more than these")
     parser.add_argument("--shrink", action="store_true", help="look for the shortest way to what was found; takes minutes")
     parser.add_argument("--others", action="store_true", help="also hold that no pay-out goes on top of what others refunded")
     chosen = parser.parse_args()
@@ -50,13 +46,13 @@ def main() -> int:
 def _plays(pool: ProcessPoolExecutor, seed: int, chosen: argparse.Namespace) -> int:
     ends_at = time.monotonic() + chosen.minutes * 60
     played, violations, happened = Played(), 0, Counter[str]()
-    following = iter(range(chosen.from_batch, min(chosen.from_batch + chosen.batches, _BATCHES_MAX)))
+    following = iter(range(chosen.from_batch, min(chosen.from_batch + chosen.batches, BATCHES_MAX)))
 
     def start() -> set[Future[Said]]:
         number = next(following, None)
         if number is None:
             return set()
-        return {pool.submit(play, seed * _BATCHES_MAX + number, number, shrinks=chosen.shrink)}
+        return {pool.submit(play, seed_of(seed, number), number, shrinks=chosen.shrink)}
 
     waiting = set[Future[Said]]().union(*(start() for _ in range(chosen.processes)))
     while waiting:

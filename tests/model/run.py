@@ -24,6 +24,14 @@ STEPS_AN_EXAMPLE: Final = 50
 # Twenty seconds or so: what is lost when a run is ended, and what a failure takes to be played again.
 EXAMPLES_A_BATCH: Final = 40
 
+# Seeds of batches lie apart, so that two seeds of runs never play the same batch.
+BATCHES_MAX: Final = 100_000
+
+
+def seed_of(seed: int, number: int) -> int:
+    """Of one batch: what `--seed` and `--from-batch` name."""
+    return seed * BATCHES_MAX + number
+
 
 class Played(msgspec.Struct, frozen=True, kw_only=True):
     steps: int = 0

@@ -296,6 +296,8 @@ async def test_a_choice_that_people_have_to_agree_to_waits_for_them(ground: Grou
     _, operation = await ground.refund()
     ground.first.answers = [failed("expired_or_canceled_card")]
     await ground.advance(operation)
+    ground.first.listed_as = failed("expired_or_canceled_card")
     assert await ground.choose(operation, holds=["payout"], approvals=1) == "held"
     await ground.advance(operation)
+    assert (await ground.operation(operation))["state"] == "HELD"
     assert ground.second.sent == []

@@ -20,7 +20,7 @@ MANUAL: Final = "manual"
 # Pay-outs that go to a mail address; the others find their customer by the order.
 ADDRESSED: Final = frozenset({"paypal_payout", "sandbox_payout"})
 
-Status = Literal["chosen", "held", "not_offered", "disputed", "under_way", "not_strong", "address_needed", "no_address_needed"]
+Status = Literal["chosen", "held", "not_offered", "disputed", "excess", "under_way", "not_strong", "address_needed", "no_address_needed"]
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,7 +28,7 @@ from service.watch import Watch
 # An agent who writes nothing for so long has left; the case goes back to the queue. Every note and reply starts it anew.
 CLAIM_SECONDS: Final = 600.0
 
-ApproveStatus = Literal["released", "approved", "same_person", "not_held", "cap_reached", "disputed", "not_yours", "machine"]
+ApproveStatus = Literal["released", "approved", "same_person", "not_held", "cap_reached", "disputed", "excess", "not_yours", "machine"]
 
 
 class Approved(msgspec.Struct, frozen=True, kw_only=True):

@@ -288,6 +288,8 @@ class DeskRoutes(Controller):
         status = await queue.settle(caller, await _operation(queue, caller, operation_id), data.reference, data.sent_on)
         if status == "under_way":
             raise problems.conflict("under_way", "The first rail may still pay this", "Wait until it has answered, or judge it.")
+        if status == "excess":
+            raise problems.conflict("excess", *_NOT_APPROVED["excess"])
         if status == "needs_approval":
             raise problems.conflict("needs_approval", "Somebody has to agree first", "Approve the operation, then settle it.")
         if status != "settled":
@@ -316,6 +318,7 @@ _NOT_DONE: Final[Mapping[str, tuple[str, str]]] = {
 }
 _NOT_APPROVED: Final[Mapping[str, tuple[str, str]]] = {
     "same_person": ("You have agreed already", "It takes another person."),
+    "excess": ("This was refunded elsewhere", "More would go back than came in: refuse it, or look at the order's money."),
     "not_held": ("This is not held", "It was carried out, refused, or is not there."),
     "cap_reached": ("A cap is reached", "It stays held until the window is over."),
     "disputed": ("A dispute is open on this order", "Refunding now could pay twice."),

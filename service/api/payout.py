@@ -44,6 +44,7 @@ _NOT_CHOSEN: Final[Mapping[str, Callable[[], problems.Problem]]] = {
     ),
     "not_offered": lambda: problems.conflict("not_offered", "This way is not open", "The case's question names the ways."),
     "disputed": lambda: problems.conflict("disputed", "The payment is disputed", "Nothing goes out while the bank decides."),
+    "excess": lambda: problems.conflict("excess", "This was refunded elsewhere", "A person looks at the order."),
     "under_way": lambda: problems.conflict("under_way", "The refund is being sent right now", "Look again in a minute."),
     "address_needed": lambda: problems.invalid("/address", "is needed for this way"),
     "no_address_needed": lambda: problems.invalid("/address", "is not for this way"),

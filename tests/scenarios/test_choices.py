@@ -16,7 +16,8 @@ from service.demo.night import BACKUP, Night
 from service.demo.people import Json
 from service.demo.stage import CANCELLED, Stage, open_stage, ticket
 from service.demo.world import Bought, bearer
-from service.model import WireId, unwire
+from service.model import Money, WireId, unwire
+from service.ports import RefundNews, RefundSeen
 from tests.promises.house import until
 
 
@@ -151,6 +152,50 @@ async def test_nothing_goes_out_while_the_bank_disputes_the_payment(stage: Stage
     with pytest.raises(Exception, match="disputed"):
         await (await stage.fan(order, second_factor=True)).chooses(case, BACKUP, "mia@example.org")
     assert await _paid(stage, order) == (0, 0)
+
+
+async def _refunded_in_the_dashboard(night: Night, order: Bought) -> None:
+    seen = RefundSeen(provider_ref=f"re_{uuid4().hex}", state="SUCCEEDED", amount=Money(minor=4500, currency="EUR"))
+    news = RefundNews(payment_ref=order.payments[0], refund=seen)
+    assert await night.app.refunds.heard("sandbox", news, source="test") == "elsewhere"
+
+
+async def test_what_was_refunded_in_the_dashboard_is_not_paid_out_on_top(stage: Stage, night: Night) -> None:
+    order, case = await _asked_where(stage)
+    await _refunded_in_the_dashboard(night, order)
+    with pytest.raises(Exception, match="excess"):
+        await (await stage.fan(order, second_factor=True)).chooses(case, BACKUP, "mia@example.org")
+    assert (await until(lambda: stage.seen(case), lambda found: found["status"] != "asked"))["status"] == "with_people"
+    assert await _paid(stage, order) == (0, 0)
+
+
+async def test_what_was_refunded_while_people_thought_about_a_pay_out_is_not_paid_on_top(stage: Stage, night: Night) -> None:
+    order, case = await _asked_where(stage)
+    body = {"operation": _refund(case)["id"], "to": BACKUP, "address": "mia@example.org", "checked": "called the number on file"}
+    case = (await _post(night, f"/v1/cases/{case['id']}/payout", body, night.desk.agent)).json()
+    await _refunded_in_the_dashboard(night, order)
+    assert (await _agrees(night, case, night.desk.lead))[0]["type"].endswith(":excess")
+    assert await _paid(stage, order) == (0, 0)
+    path = f"/v1/operations/{_refund(case)['id']}/refuse"
+    assert (await _post(night, path, {"reason": "refunded by hand"}, night.desk.lead)).status_code == 204
+    assert (await stage.order(order))["payments"][0]["refunded"] == 0
+
+
+async def test_a_refund_that_a_lead_had_given_up_and_that_came_all_the_same_is_counted_for_people(stage: Stage, night: Night) -> None:
+    """The lead looked too early: the processor had not made it yet."""
+    order = await stage.sells(CANCELLED, [ticket()])
+    await stage.processor_does(Fault.DECLINED, order.payments[0], detail="already_refunded")
+    fan = await stage.fan(order)
+    case = await fan.asks("show_cancelled", order, "I want my money back.")
+    path = f"/v1/operations/{_refund(case)['id']}/judge"
+    assert (await _post(night, path, {"moved": False}, night.desk.lead)).status_code == 204
+    attempt = await night.pool.fetchval("SELECT id FROM attempt WHERE operation_id = $1", unwire(WireId.OPERATION, _refund(case)["id"]))
+    seen = RefundSeen(provider_ref=f"re_{uuid4().hex}", state="SUCCEEDED", amount=Money(minor=4500, currency="EUR"), attempt_id=attempt)
+    news = RefundNews(payment_ref=order.payments[0], refund=seen)
+    assert await night.app.refunds.heard("sandbox", news, source="test") == "elsewhere"
+    payment = await night.pool.fetchrow("SELECT refunded, refunded_elsewhere FROM payment WHERE provider_ref = $1", order.payments[0])
+    assert payment is not None
+    assert (payment["refunded"], payment["refunded_elsewhere"]) == (0, 4500)
 
 
 async def test_a_first_rail_that_paid_after_all_is_believed_and_the_choice_is_void(stage: Stage, night: Night) -> None:

@@ -85,7 +85,7 @@ END $$;
 
 -- The way that was chosen: {platform, operation, rail (null: people send it), person?, address?, actor, agent?, reason?, holds, holds_while_tried,
 -- approvals}. An agent who passes a choice on counts as the first of the people who have to agree.
--- {status: chosen|held|not_offered|disputed|under_way, case}. Whoever was at the operation finds its lease gone.
+-- {status: chosen|held|not_offered|disputed|excess|under_way, case}. Whoever was at the operation finds its lease gone.
 CREATE OR REPLACE FUNCTION operation_choose(doc jsonb) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -101,6 +101,10 @@ BEGIN
     PERFORM 1 FROM payment WHERE platform_id = v_platform AND id = o.payment_id FOR NO KEY UPDATE;
     SELECT * INTO o FROM operation WHERE platform_id = v_platform AND id = (doc->>'operation')::uuid FOR NO KEY UPDATE;
     IF EXISTS (SELECT FROM payment WHERE platform_id = v_platform AND id = o.payment_id AND dispute = 'open') THEN RETURN '{"status": "disputed"}'; END IF;
+    IF payment_has_excess(v_platform, o.payment_id) THEN
+        IF o.state = 'CHOICE_NEEDED' THEN PERFORM operation_to_people(v_platform, o.id, v_now); END IF;
+        RETURN '{"status": "excess"}';
+    END IF;
     IF o.state = 'SENT' AND o.choice_offered_at IS NOT NULL THEN
         -- The first is still being tried. It may be given up only while nothing of it can have arrived, a try that runs now included.
         SELECT * INTO a FROM attempt WHERE platform_id = v_platform AND operation_id = o.id ORDER BY seq DESC LIMIT 1;

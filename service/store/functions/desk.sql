@@ -98,7 +98,7 @@ BEGIN
     RETURN jsonb_build_object('status', 'stored', 'operations', v_begun);
 END $$;
 
--- One person's yes to a held operation. {status: approved|released|same_person|not_held|cap_reached, needed}.
+-- One person's yes to a held operation. {status: approved|released|same_person|not_held|disputed|excess|cap_reached, needed}.
 CREATE OR REPLACE FUNCTION operation_approve(p_platform uuid, p_operation uuid, p_agent uuid, p_actor text, p_reason text, p_needed int, p_caps jsonb)
 RETURNS jsonb
 LANGUAGE plpgsql AS $$
@@ -116,6 +116,7 @@ BEGIN
         IF EXISTS (SELECT FROM payment WHERE platform_id = p_platform AND order_id = o.order_id AND dispute = 'open') THEN
             RETURN '{"status": "disputed"}';
         END IF;
+        IF o.action = 'refund' AND payment_has_excess(p_platform, o.payment_id) THEN RETURN '{"status": "excess"}'; END IF;
     END IF;
     SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation FOR NO KEY UPDATE;
     IF o.state IS DISTINCT FROM 'HELD' THEN RETURN jsonb_build_object('status', 'not_held', 'state', o.state); END IF;
@@ -179,6 +180,7 @@ BEGIN
     PERFORM 1 FROM cases WHERE platform_id = p_platform AND id = o.case_id FOR NO KEY UPDATE;
     SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation FOR NO KEY UPDATE;
     IF o.state <> 'HELD' OR NOT 'outside' = ANY (o.holds) THEN RETURN '{"status": "not_held"}'; END IF;
+    IF payment_has_excess(p_platform, o.payment_id) THEN RETURN '{"status": "excess"}'; END IF;
     IF (SELECT count(*) FROM approval WHERE platform_id = p_platform AND operation_id = p_operation) < o.approvals_needed THEN
         RETURN '{"status": "needs_approval"}';
     END IF;

@@ -136,6 +136,7 @@ DECLARE
     v_state text := doc->>'state';
     a attempt;
     o operation;
+    v_believed_dead boolean;             -- by us or by a person, on no word of the processor's
 BEGIN
     -- every platform: a rail is the installation's
     SELECT * INTO a FROM attempt WHERE key = 'mg-' || replace(doc->>'attempt', '-', '') AND rail = doc->>'rail';
@@ -156,16 +157,18 @@ BEGIN
             'field', 'amount', 'said', (doc->>'amount')::bigint, 'kept', o.amount, 'provider_ref', doc->>'provider_ref'), o.case_id);
         RETURN jsonb_build_object('status', 'mismatch', 'platform', o.platform_id, 'case', o.case_id);
     END IF;
+    v_believed_dead := a.state IN ('REJECTED', 'CLOSED_NOT_SENT') OR (a.state IN ('FAILED', 'CANCELED') AND a.provider_ref IS NULL);
     -- A second refund under one attempt, or money from a rail that had been given up: it is paid, and our operation is paid by another.
-    IF (a.provider_ref <> doc->>'provider_ref' OR a.state IN ('REJECTED', 'CLOSED_NOT_SENT')) AND v_state IN ('ACCEPTED', 'SUCCEEDED')
+    IF (a.provider_ref <> doc->>'provider_ref' OR v_believed_dead) AND v_state IN ('ACCEPTED', 'SUCCEEDED')
        AND (a.provider_ref <> doc->>'provider_ref' OR o.ended_at IS NOT NULL OR EXISTS (SELECT FROM attempt other
             WHERE other.platform_id = o.platform_id AND other.operation_id = o.id AND other.id <> a.id
             AND other.state NOT IN ('REJECTED', 'FAILED', 'CANCELED', 'CLOSED_NOT_SENT'))) THEN
         RETURN refund_of_others(doc || jsonb_build_object('payment', o.payment_id, 'platform', o.platform_id, 'twice', true), v_now);
     END IF;
-    IF a.state IN ('FAILED', 'CANCELED') OR attempt_rank(v_state) < attempt_rank(a.state)
+    IF (a.state IN ('FAILED', 'CANCELED') AND NOT v_believed_dead)
+       OR (attempt_rank(v_state) < attempt_rank(a.state) AND NOT v_believed_dead)
        OR (attempt_rank(v_state) = attempt_rank(a.state) AND a.provider_ref IS NOT NULL)
-       OR (a.state IN ('REJECTED', 'CLOSED_NOT_SENT') AND v_state IN ('FAILED', 'CANCELED')) THEN
+       OR (v_believed_dead AND v_state IN ('FAILED', 'CANCELED')) THEN
         RETURN jsonb_build_object('status', 'known', 'platform', o.platform_id, 'case', o.case_id);
     END IF;
     -- Whoever is at it now finds its lease gone: this is newer.

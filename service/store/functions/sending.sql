@@ -33,6 +33,13 @@ LANGUAGE sql STABLE AS $$
                          WHERE line.platform_id = o.platform_id AND pass.id = o.pass_id)) || o.result END
 $$;
 
+-- What others refunded meanwhile leaves no room for what is reserved: money that goes out now would go out on top.
+CREATE OR REPLACE FUNCTION payment_has_excess(p_platform uuid, p_payment uuid) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM payment WHERE platform_id = p_platform AND id = p_payment
+        AND refunded + reserved + refunded_elsewhere > captured)
+$$;
+
 -- Whether a further attempt may take over now. Null: yes. Else what has to be read first, or `stay`: the first may have paid.
 -- (a) The first is dead: it was read again within the last minute. (b) It never got the request: the payment was read within the hour, and
 -- nobody else had touched it.
@@ -43,6 +50,7 @@ DECLARE
 BEGIN
     SELECT * INTO p FROM payment WHERE platform_id = o.platform_id AND id = o.payment_id;
     IF p.dispute = 'open' THEN RETURN 'stay'; END IF;
+    IF payment_has_excess(o.platform_id, o.payment_id) THEN RETURN 'excess'; END IF;
     IF a.state IN ('REJECTED', 'FAILED', 'CANCELED') THEN
         RETURN CASE WHEN coalesce(o.proved_at > p_now - interval '1 minute', false) THEN NULL ELSE 'refund' END;
     ELSIF a.state = 'CLOSED_NOT_SENT' THEN
@@ -83,12 +91,13 @@ BEGIN
     -- A further attempt, on another rail or on the same one, needs the proof that the one before did not and never will pay.
     IF o.action = 'refund' AND (a.rail <> o.rail OR a.state IN ('REJECTED', 'FAILED', 'CANCELED')) THEN
         v_needs := takeover_needs(o, a, v_now);
-        IF v_needs = 'stay' AND a.state IN ('PREPARED', 'UNKNOWN') THEN
+        IF v_needs IN ('stay', 'excess') AND a.state IN ('PREPARED', 'UNKNOWN') THEN
             -- The first may have paid, or must not be given up: the choice is void, and the same key goes on.
             UPDATE operation SET rail = a.rail, fell_over_from = NULL, choice_offered_at = NULL, destination_id = NULL
             WHERE platform_id = p_platform AND id = p_operation RETURNING * INTO o;
-        ELSIF v_needs = 'stay' THEN
-            UPDATE operation SET state = 'HELD', holds = '{dispute}', paused_state = 'READY', due_at = v_now, lease_until = NULL
+        ELSIF v_needs IN ('stay', 'excess') THEN
+            UPDATE operation SET state = 'HELD', holds = ARRAY[CASE v_needs WHEN 'stay' THEN 'dispute' ELSE 'excess' END],
+                approvals_needed = greatest(approvals_needed, 1), paused_state = 'READY', due_at = v_now, lease_until = NULL
             WHERE platform_id = p_platform AND id = p_operation;
             RETURN '{"status": "not_now", "state": "HELD"}';
         ELSIF v_needs IS NOT NULL THEN

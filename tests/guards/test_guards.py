@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from tests.guards.broken import ROOT, Guard, Rotten, copy_without, judge, patched
+from tests.guards.broken import ROOT, Edit, Guard, Rotten, copy_without, judge, patched
 from tests.guards.catalogue import ALL, SAMPLE
 
 
@@ -28,7 +29,26 @@ def test_each_guard_has_a_name_of_its_own_and_the_sample_names_guards() -> None:
 def test_a_patch_whose_words_are_gone_is_rotten() -> None:
     edit = ALL[0].edits[0]
     with pytest.raises(Rotten, match="found 0 times"):
-        patched(Guard(name="x", why="y", edits=(type(edit)(edit.file, edit.old + "?", ""),), tests=()))
+        patched(Guard(name="x", why="y", edits=(Edit(edit.file, edit.old + "?", ""),), tests=()))
+
+
+_PACK: Final = "policies/rails.py"
+_PACK_TEST: Final = "tests/policies/test_rails_pack.py::test_store_credit_is_never_the_only_choice"
+
+
+@pytest.mark.parametrize(
+    ("edit", "noticed"),
+    [
+        (Edit(_PACK, "return reason in self.reasons and", "return True and reason in self.reasons and"), False),
+        (Edit(_PACK, "return reason in self.reasons and", "return nobody_knows_this in self.reasons and"), False),
+        (Edit(_PACK, "import hashlib", "import hashlib_is_gone"), False),
+        (Edit(_PACK, "return reason in self.reasons and", "return reason not in self.reasons and"), True),
+    ],
+    ids=["it changes nothing", "the code breaks where it runs", "the code does not load", "it changes what is promised"],
+)
+def test_only_a_broken_promise_is_noticed(edit: Edit, noticed: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a case of the table above
+    guard = Guard(name="x", why="y", edits=(edit,), tests=(_PACK_TEST,))
+    assert judge(guard, copy_without(guard, tmp_path / "copy")).noticed is noticed
 
 
 @pytest.mark.parametrize("guard", [one for one in ALL if one.name in SAMPLE], ids=lambda guard: guard.name)

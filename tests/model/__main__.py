@@ -30,14 +30,13 @@ def main() -> int:
     parser.add_argument("--from-batch", type=int, default=0, help="go on where a run ended")
     parser.add_argument("--batches", type=int, default=BATCHES_MAX, help="play no more than these")
     parser.add_argument("--shrink", action="store_true", help="look for the shortest way to what was found; takes minutes")
-    parser.add_argument("--others", action="store_true", help="also hold that no pay-out goes on top of what others refunded")
     chosen = parser.parse_args()
     seed = secrets.randbelow(10**6) if chosen.seed is None else chosen.seed
     print(f"seed {seed}: {chosen.minutes:g} minutes, {chosen.processes} processes, from batch {chosen.from_batch}", flush=True)
     server = embedded.start(postgres.folder_of_run())
     try:
         spawn = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(chosen.processes, mp_context=spawn, initializer=prepare, initargs=(server.dsn, chosen.others)) as pool:
+        with ProcessPoolExecutor(chosen.processes, mp_context=spawn, initializer=prepare, initargs=(server.dsn,)) as pool:
             return _plays(pool, seed, chosen)
     finally:
         postgres.finish(server)

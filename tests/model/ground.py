@@ -108,7 +108,7 @@ class Ground:
             name: Processor(name, pays="back" if name in BACK else "out", reads=name in _READS, clock=self.now, notices=self.notices)
             for name in KINDS
         }
-        self.checks_others = False
+        self.checks_others = True
         """whether a pay-out on top of what others refunded counts: `--others`. Not yet held by our books, so not by default."""
         self.outside: list[Line] = []
         """what people paid by hand"""
@@ -309,8 +309,7 @@ class Ground:
         captured = self.captured()
         over = {ref: (paid, captured[ref]) for ref, paid in by_payment.items() if paid > captured[ref]}
         assert not over, f"paid more than was captured: {over}"
-        if self.checks_others:
-            self._check_paid_out(by_payment)
+        self._check_paid_out(by_payment)
 
     def _check_paid_out(self, paid: Mapping[str, int]) -> None:
         """No pay-out goes on top of what others were seen to have refunded: the processor of the payment cannot know of it."""

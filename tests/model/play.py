@@ -21,11 +21,10 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
     happened: dict[str, int] = {}
 
 
-def prepare(dsn: str, checks_others: bool) -> None:  # noqa: FBT001 - handed over by position
+def prepare(dsn: str) -> None:
     """Once in each process; its database goes when it ends."""
     stack = ExitStack()
     stack.enter_context(run.model(dsn))
-    Model.ground.checks_others = checks_others
     atexit.register(stack.close)
 
 

@@ -108,8 +108,6 @@ class Ground:
             name: Processor(name, pays="back" if name in BACK else "out", reads=name in _READS, clock=self.now, notices=self.notices)
             for name in KINDS
         }
-        self.checks_others = True
-        """whether a pay-out on top of what others refunded counts: `--others`. Not yet held by our books, so not by default."""
         self.outside: list[Line] = []
         """what people paid by hand"""
         self.gate = DrawnGate()

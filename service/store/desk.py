@@ -145,7 +145,12 @@ class DeskStore:
 
     async def settle(self, caller: Caller, operation: UUID, reference: str, sent_on: date | None) -> str:
         answer: Mapping[str, Any] = await self._pool.fetchval(
-            "SELECT operation_settle($1, $2, $3, $4, $5)  -- $1 is platform_id", caller.platform_id, operation, caller.name, reference, sent_on
+            "SELECT operation_settle($1, $2, $3, $4, $5)  -- $1 is platform_id",
+            caller.platform_id,
+            operation,
+            caller.name,
+            reference,
+            sent_on,
         )
         return str(answer["status"])
 

@@ -16,7 +16,7 @@ import msgspec
 
 from service.store import embedded
 from tests import postgres
-from tests.guards.broken import ROOT, Guard, Verdict, copy_without, judge, run_tests
+from tests.guards.broken import ROOT, Guard, Rotten, Verdict, copy_without, judge, run_tests
 from tests.guards.catalogue import ALL
 
 # As many as make sense on the two cores of the smallest machine that we build on.
@@ -53,7 +53,11 @@ def _all_green(guards: list[Guard]) -> bool:
 def _one(guard: Guard, dsn: str) -> Verdict:
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="makegood-guard-") as folder:
-        copy = copy_without(guard, Path(folder) / "copy")
+        try:
+            copy = copy_without(guard, Path(folder) / "copy")
+        except Rotten as error:
+            click.echo(f"ROTTEN           {error}")
+            return Verdict(missed=guard.tests, said=str(error))
         verdict = judge(guard, copy)
         asyncio.run(embedded.drop_database(dsn, postgres.template_name(copy / "service" / "store")))
     tests = ", ".join(test.rpartition("::")[2].removeprefix("test_") for test in guard.tests)

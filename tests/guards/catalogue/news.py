@@ -29,14 +29,14 @@ _APPLYING: Final = (
     Guard(
         name="older news after newer",
         why="a refund that arrived would be waited for again",
-        edits=(Edit(_OUTCOMES, "OR attempt_rank(v_state) < attempt_rank(a.state)", ""),),
+        edits=(Edit(_OUTCOMES, "OR (attempt_rank(v_state) < attempt_rank(a.state) AND NOT v_believed_dead)", ""),),
         tests=_tests("an_acceptance_that_comes_after_the_end_changes_nothing"),
     ),
     Guard(
         name="a success after a late failure",
         why="the customer would be told that money is there which the bank has sent back",
         edits=(
-            Edit(_OUTCOMES, "IF a.state IN ('FAILED', 'CANCELED') OR attempt_rank", "IF attempt_rank"),
+            Edit(_OUTCOMES, "IF (a.state IN ('FAILED', 'CANCELED') AND NOT v_believed_dead)\n       OR (attempt_rank", "IF (attempt_rank"),
             Edit(_OUTCOMES, "WHEN 'SUCCEEDED' THEN 3", "WHEN 'SUCCEEDED' THEN 5"),
         ),
         tests=_tests("a_success_that_comes_after_the_failure_changes_nothing"),
@@ -56,8 +56,14 @@ _APPLYING: Final = (
     Guard(
         name="a second refund under one attempt",
         why="money that left twice would count once, and nobody would look for it",
-        edits=(Edit(_OUTCOMES, "IF (a.provider_ref <> doc->>'provider_ref' OR a.state IN", "IF (a.state IN"),),
+        edits=(Edit(_OUTCOMES, "IF (a.provider_ref <> doc->>'provider_ref' OR v_believed_dead)", "IF v_believed_dead"),),
         tests=_tests("a_second_refund_under_our_name_is_money_that_left_twice"),
+    ),
+    Guard(
+        name="money that came after a person had given it up",
+        why="a lead's guess would stand over the processor's word, and the customer is paid a second time",
+        edits=(Edit(_OUTCOMES, " OR (a.state IN ('FAILED', 'CANCELED') AND a.provider_ref IS NULL);", ";"),),
+        tests=_tests("money_that_came_after_a_person_had_given_it_up_is_counted"),
     ),
     Guard(
         name="news take the lease",

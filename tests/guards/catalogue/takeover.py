@@ -103,6 +103,12 @@ _PROOFS: Final = (
         tests=_tests("another_rail_does_not_pay_while_the_bank_may_be_giving_it_back"),
     ),
     Guard(
+        name="a payment that others have emptied stops another rail",
+        why="a refund in the dashboard would be paid on top",
+        edits=(Edit(_SENDING, "IF payment_has_excess(o.platform_id, o.payment_id) THEN RETURN 'excess'; END IF;", ""),),
+        tests=_tests("another_rail_does_not_pay_on_top_of_what_others_gave_back"),
+    ),
+    Guard(
         name="the lease's epoch of a proof",
         why="a worker that lost its lease would prove what it read long ago",
         edits=(
@@ -227,6 +233,12 @@ _CHOOSERS: Final = (
         why="a large pay-out would leave on a customer's word alone",
         edits=(Edit(_CHOICES, "state = CASE WHEN cardinality(v_holds) = 0 THEN 'READY' ELSE 'HELD' END,", "state = 'READY',"),),
         tests=_tests("a_choice_that_people_have_to_agree_to_waits_for_them"),
+    ),
+    Guard(
+        name="no choice on top of what others gave back",
+        why="a refund in the dashboard would be paid on top",
+        edits=(Edit(_CHOICES, "IF payment_has_excess(v_platform, o.payment_id) THEN", "IF false THEN"),),
+        tests=_tests("a_choice_is_not_taken_on_top_of_what_others_gave_back"),
     ),
     Guard(
         name="no choice while a dispute is open",

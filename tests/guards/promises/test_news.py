@@ -70,6 +70,16 @@ async def test_a_second_refund_under_our_name_is_money_that_left_twice(ground: G
     assert await ground.facts(order, "excess") >= 1
 
 
+async def test_money_that_came_after_a_person_had_given_it_up_is_counted(ground: Ground) -> None:
+    order, operation = await _unknown(ground)
+    await ground.pool.execute("UPDATE attempt SET state = 'NEEDS_REVIEW' WHERE operation_id = $1", operation)
+    await ground.pool.execute("UPDATE operation SET state = 'NEEDS_REVIEW' WHERE id = $1", operation)
+    await ground.value("SELECT operation_judge($1, $2, 'Ana', false, NULL)", ground.platform, operation)
+    assert await ground.payment(order) == (0, 0, 0)
+    assert await ground.news(order, operation, "SUCCEEDED") == "elsewhere"
+    assert await ground.payment(order) == (0, 0, PRICE)
+
+
 async def test_a_worker_that_was_sending_when_the_news_came_stores_nothing_over_it(ground: Ground) -> None:
     order, operation = await ground.refund()
     epoch = await ground.lease(operation)

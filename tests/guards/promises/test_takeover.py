@@ -221,6 +221,24 @@ async def test_another_rail_does_not_pay_while_the_bank_may_be_giving_it_back(gr
     assert (row["state"], row["holds"]) == ("HELD", ["dispute"])
 
 
+async def test_a_choice_is_not_taken_on_top_of_what_others_gave_back(ground: Ground) -> None:
+    order, operation = await ground.refund()
+    ground.first.answers = [failed("expired_or_canceled_card")]
+    await ground.advance(operation)
+    await ground.pool.execute("UPDATE payment SET refunded_elsewhere = 1 WHERE order_id = $1", order.id)
+    assert await ground.choose(operation) == "excess"
+
+
+async def test_another_rail_does_not_pay_on_top_of_what_others_gave_back(ground: Ground) -> None:
+    order, operation = await _closed_card(ground)
+    ground.first.listed_as = failed("expired_or_canceled_card")
+    await ground.pool.execute("UPDATE payment SET refunded_elsewhere = 1 WHERE order_id = $1", order.id)
+    await ground.advance(operation)
+    assert ground.second.sent == []
+    row = await ground.operation(operation)
+    assert (row["state"], row["holds"]) == ("HELD", ["excess"])
+
+
 # -------------------------------------------------------------------------------------------------- what opens a choice
 
 

@@ -13,9 +13,15 @@ DECLARE
 BEGIN
     FOR i IN 0 .. p_slots - 1 LOOP
         v_slot := (v_start + i) % p_slots;
+        -- The row is there but for a window's first refund.
+        UPDATE cap_use SET used = used + p_amount
+        WHERE platform_id = p_platform AND kind = p_kind AND ref = p_ref AND currency = p_currency AND window_start = p_window
+          AND slot = v_slot AND most - used >= p_amount;
+        IF FOUND THEN RETURN true; END IF;
         INSERT INTO cap_use (platform_id, kind, ref, currency, window_start, slot, used, most)
         VALUES (p_platform, p_kind, p_ref, p_currency, p_window, v_slot, 0, p_most / p_slots + CASE WHEN v_slot < p_most % p_slots THEN 1 ELSE 0 END)
         ON CONFLICT DO NOTHING;
+        -- Again, whoever made it.
         UPDATE cap_use SET used = used + p_amount
         WHERE platform_id = p_platform AND kind = p_kind AND ref = p_ref AND currency = p_currency AND window_start = p_window
           AND slot = v_slot AND most - used >= p_amount;

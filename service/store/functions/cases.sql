@@ -1,11 +1,13 @@
 -- The life of a case: opened, given its next owner, joined, claimed, spoken to again.
 
 -- Gives a case its next owner or its end: {state} or {owner, skill?, priority?, due_seconds?, wait_for?, wait_ref?, wait_seconds?}.
+-- With `decided`, {decision, outcome, answers?, entries}, its newest decision too, and so many entries more in its timeline: one write for both.
 CREATE OR REPLACE FUNCTION case_next(p_platform uuid, p_case uuid, p_next jsonb, p_now timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     v_state text := coalesce(p_next->>'state', 'open');
     v_owner text := p_next->>'owner';
+    v_decided jsonb := p_next->'decided';
     v_order uuid;
 BEGIN
     UPDATE cases SET
@@ -21,7 +23,10 @@ BEGIN
         wait_until = CASE WHEN v_owner = 'timer'
             THEN CASE WHEN cases.wait_for = p_next->>'wait_for' AND cases.wait_ref IS NOT DISTINCT FROM p_next->>'wait_ref' THEN coalesce(cases.wait_until, p_now + make_interval(secs => (p_next->>'wait_seconds')::float))
                  ELSE p_now + make_interval(secs => (p_next->>'wait_seconds')::float) END END,
-        outcome = coalesce(p_next->>'outcome', outcome),
+        outcome = coalesce(p_next->>'outcome', v_decided->>'outcome', outcome),
+        decision_id = coalesce((v_decided->>'decision')::uuid, decision_id),
+        answers = coalesce(v_decided->'answers', answers),
+        timeline_seq = timeline_seq + coalesce((v_decided->>'entries')::int, 0),
         rest = CASE WHEN v_owner IN ('operation', 'queue') OR p_next->>'wait_for' = 'answer:destination' THEN p_next->'rest' END,
         ended_at = CASE WHEN v_state = 'open' THEN NULL ELSE p_now END,
         version = version + 1

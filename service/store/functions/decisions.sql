@@ -93,11 +93,11 @@ BEGIN
         v_begun := v_begun || jsonb_build_array(jsonb_build_object('id', o.id, 'epoch', 1, 'action', o.action) || operation_begin(
             v_platform, o.id, 1, (doc->>'lease_seconds')::float, doc->'key_seconds'));
     END LOOP;
-    UPDATE cases SET decision_id = v_decision, outcome = doc->'decision'->>'outcome', answers = coalesce(doc->'answers', answers),
-        timeline_seq = timeline_seq + jsonb_array_length(v_entries), version = version + 1
-    WHERE platform_id = v_platform AND id = v_case RETURNING timeline_seq - jsonb_array_length(v_entries) INTO v_seq;
+    SELECT timeline_seq INTO v_seq FROM cases WHERE platform_id = v_platform AND id = v_case;
     PERFORM timeline_write(v_platform, v_case, v_seq, v_entries, v_now);
-    PERFORM case_next(v_platform, v_case, v_next, v_now);
+    PERFORM case_next(v_platform, v_case, v_next || jsonb_build_object('decided', jsonb_build_object('decision', v_decision,
+        'outcome', doc->'decision'->>'outcome', 'entries', jsonb_array_length(v_entries)) || CASE WHEN doc ? 'answers'
+        THEN jsonb_build_object('answers', doc->'answers') ELSE '{}' END), v_now);
     IF v_made > 0 THEN PERFORM case_after_operations(v_platform, v_case, v_now); END IF;
     RETURN jsonb_build_object('status', 'stored', 'operations', v_begun);
 END $$;

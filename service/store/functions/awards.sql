@@ -27,9 +27,11 @@ BEGIN
              ORDER BY line NULLS FIRST, payment, cause
     LOOP
         INSERT INTO harm (platform_id, id, order_id, line_id, payment_id, cause) VALUES (p_platform, r.harm, p_order, r.line, r.payment, r.cause)
-        ON CONFLICT DO NOTHING;
-        SELECT * INTO h FROM harm WHERE platform_id = p_platform AND order_id = p_order AND line_id IS NOT DISTINCT FROM r.line
-            AND payment_id IS NOT DISTINCT FROM r.payment AND cause = r.cause FOR NO KEY UPDATE;
+        ON CONFLICT DO NOTHING RETURNING * INTO h;
+        IF NOT FOUND THEN
+            SELECT * INTO h FROM harm WHERE platform_id = p_platform AND order_id = p_order AND line_id IS NOT DISTINCT FROM r.line
+                AND payment_id IS NOT DISTINCT FROM r.payment AND cause = r.cause FOR NO KEY UPDATE;
+        END IF;
         v_need := r.award - h.awarded;
         IF r.line IS NOT NULL THEN
             v_need := least(v_need, (SELECT price - awarded FROM line WHERE platform_id = p_platform AND id = r.line));
@@ -51,7 +53,11 @@ BEGIN
                 AND captured - refunded - reserved - refunded_elsewhere >= v_take;
             -- Whatever was read before, what is not reserved is not promised.
             IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = 'MG001', MESSAGE = 'the payments cannot bear it'; END IF;
-            SELECT id INTO v_op FROM operation WHERE platform_id = p_platform AND decision_id = p_decision AND payment_id = p.id AND case_id = p_case;
+            v_op := NULL;
+            IF v_next > 1 THEN
+                SELECT id INTO v_op FROM operation
+                WHERE platform_id = p_platform AND decision_id = p_decision AND payment_id = p.id AND case_id = p_case;
+            END IF;
             IF v_op IS NULL THEN
                 v_op := p_ids[v_next];
                 v_next := v_next + 1;

@@ -12,7 +12,7 @@ PRICE: Final = 2500
 INTERACTIVE: Final = 0
 BULK: Final = 2
 # Rows of one statement: few enough to stay well within the time that one may take.
-_AT_ONCE: Final = 10_000
+AT_ONCE: Final = 10_000
 
 # As a decision leaves it whose operations are left to the loop: case, decision, harm, part, operation, what is reserved and owed, timeline.
 # $1 platform, $2 first and $3 last number of the orders, $4 show, $5 priority, $6 amount, $7 rail
@@ -57,8 +57,8 @@ SELECT $1, 'ch_B' || number, 'EUR', $2 FROM generate_series($3::int, $4::int) AS
 
 async def refunds(at: Ground, numbers: range, *, priority: int) -> None:
     """One refund that is due now for each of these orders."""
-    for first in range(numbers.start, numbers.stop, _AT_ONCE):
-        last = min(first + _AT_ONCE, numbers.stop) - 1
+    for first in range(numbers.start, numbers.stop, AT_ONCE):
+        last = min(first + AT_ONCE, numbers.stop) - 1
         await at.pool.execute(_REFUNDS, at.platform, first, last, at.show, priority, AMOUNT, RAIL)
     await at.pool.execute("ANALYZE")
 

@@ -128,7 +128,9 @@ async def bulk(server_dsn: str, folder: Path, wanted: Wanted) -> Report:
     """Until all is done, or the time is over; then nobody is interrupted, and what is left is told."""
     async with _ground(server_dsn, folder, wanted) as at:
         customers_max = int(wanted.seconds_max / _CUSTOMER_EVERY_SECONDS) + 1
-        await at.seed(wanted.operations + customers_max)
+        wanted_orders = wanted.operations + customers_max
+        for first in range(0, wanted_orders, fill.AT_ONCE):
+            await at.seed(min(fill.AT_ONCE, wanted_orders - first))
         numbers, theirs = at.take(wanted.operations), at.take(customers_max)
         await fill.charges(at, range(numbers.start, theirs.stop))
         await fill.refunds(at, numbers, priority=fill.BULK)

@@ -19,6 +19,8 @@ _ANSWER_SECONDS_MAX: Final = 13.0
 # Every server may be down for a while, one after the other; who has not been answered by then never will be.
 _PATIENCE_SECONDS: Final = 180.0
 _AGAIN_SECONDS: Final = 0.25
+# Who waits for a rail that is away is asked soon, or not at all: a try that was cut off in the middle may have been sent.
+_AWAY_SECONDS: Final = 20.0
 # Everything is plain HTTP; one context for all saves reading the certificates of the machine for each client.
 _PLAIN: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
@@ -144,7 +146,7 @@ async def _by_agent(caller: Caller, wish: Wish, case: str, amount: int) -> None:
 
 async def choose(caller: Caller, wish: Wish, case: str) -> None:
     """The customer says on the phone where the money should go; the agent passes it on, and a lead agrees."""
-    ends_at = time.monotonic() + _PATIENCE_SECONDS
+    ends_at = time.monotonic() + (_AWAY_SECONDS if wish.is_away else _PATIENCE_SECONDS)
     while time.monotonic() < ends_at:
         shown = _expect(await caller.call(f"/v1/cases/{case}"), {200})
         refund = next((one for one in shown["operations"] if one["action"] == "refund"), None)
@@ -160,7 +162,8 @@ async def choose(caller: Caller, wish: Wish, case: str) -> None:
         elif refund is not None and refund["status"] in {"sent", "done"}:
             return  # the first rail was back sooner than anybody could ask, or its bank was never heard
         await asyncio.sleep(_AGAIN_SECONDS)
-    raise Unanswered(f"{case}: nobody asked where the money should go")
+    if not wish.is_away:
+        raise Unanswered(f"{case}: nobody asked where the money should go")
 
 
 async def _with_people(caller: Caller, case: str) -> None:

@@ -17,7 +17,7 @@ SECONDS_MAX = 240.0
 @pytest.mark.xdist_group("chaos")
 async def test_two_hundred_refunds_under_kills_freezes_crashes_and_lost_answers_are_each_paid_once() -> None:
     report = await chaos(seed=SEED, operations=OPERATIONS, kills=KILLS, seconds_max=SECONDS_MAX)
-    figures(f"seed {SEED}: {report.last_line()}")
+    figures(f"seed {SEED}: {report.last_line()}\n{report.text()}")
     assert report.is_well, f"{report.text()}\n{report.last_line()}"
     assert report.kills == KILLS
     assert report.faults > 0

@@ -25,7 +25,9 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, choices=(1, 2), help="`makegood worker` processes beside the one that serves")
     parser.add_argument("--minutes", type=float, default=40.0, help="the longest that it may take; the rest is left")
     chosen = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO), logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+    )
     wanted = Wanted(operations=chosen.operations, workers=chosen.workers, pace=chosen.pace, seconds_max=chosen.minutes * 60)
     report = _run(wanted)
     print(msgspec.json.encode(report).decode())

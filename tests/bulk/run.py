@@ -16,12 +16,15 @@ from time import perf_counter
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from service.rails import BLOCK_SECONDS
 from tests.bench.client import Answer, Connection, connect
 from tests.bench.ground import RAIL, Ground, environment_of, ground, serving
 from tests.bench.throughput import is_resolved
 from tests.bulk import counting, fill
+
+log: Final = structlog.get_logger()
 
 # Until imports are done, pools are full and caches are warm.
 WARM_UP_SECONDS: Final = 10.0
@@ -135,6 +138,7 @@ async def bulk(server_dsn: str, folder: Path, wanted: Wanted) -> Report:
         await fill.charges(at, range(numbers.start, theirs.stop))
         await fill.refunds(at, numbers, priority=fill.BULK)
         claim_ms = await _claim_ms(at)
+        log.info("bulk_is_due", operations=wanted.operations)
         environment = {**os.environ, **environment_of(at.settings), "MAKEGOOD_LOG_LEVEL": "error"}
         workers = [Worker(environment, folder) for _ in range(wanted.workers)]
         async with serving(at, ledger="database") as server:
@@ -149,6 +153,7 @@ async def bulk(server_dsn: str, folder: Path, wanted: Wanted) -> Report:
                 await coming
                 for one in workers:
                     one.end(signal.SIGTERM)
+        log.info("bulk_is_counted", per_second=round(per_second))
         found = await counting.count(at, range(numbers.start, theirs.start + len(customers.seconds)))
         return _report(wanted, workers, customers, found, per_second=per_second, claim_ms=claim_ms)
 

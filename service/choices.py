@@ -11,7 +11,7 @@ import msgspec
 from policies import Rails
 from service.callers import Caller
 from service.model import IdentityLevel, new_id
-from service.plan import Rules
+from service.plan import Rules, rail_cap
 from service.ports import RefundRail
 from service.store.flow import Choosing, FlowStore
 
@@ -97,7 +97,7 @@ class Choices:
         kind = self._rules.rails.get(chosen.rail, MANUAL)
         if (kind in ADDRESSED) != (chosen.address is not None):
             return "address_needed" if kind in ADDRESSED else "no_address_needed"
-        answer = await self._store.choose(self._document(caller, refund, chosen, kind))
+        answer = await self._store.choose(self._document(caller, refund, chosen, kind, settings))
         status: Status = answer["status"]
         return status
 
@@ -106,7 +106,7 @@ class Choices:
         found = offers(self._rules, settings, refund)
         return (*found, MANUAL) if by_agent and refund.reason != "unreachable" else found
 
-    def _document(self, caller: Caller, refund: Choosing, chosen: Chosen, kind: str) -> Mapping[str, Any]:
+    def _document(self, caller: Caller, refund: Choosing, chosen: Chosen, kind: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         policy = self._rules.backups
         approvals = int(policy.approvals(refund.amount, refund.currency))
         holds = ["payout"] if approvals else []
@@ -124,4 +124,5 @@ class Choices:
             "holds": holds,
             "holds_while_tried": ["failover"] if refund.amount > policy.auto_max(refund.currency) else [],
             "approvals": approvals,
+            "caps": [] if kind == MANUAL else [rail_cap(self._rules, settings.get("caps") or {}, chosen.rail, refund.currency)],
         }

@@ -126,6 +126,10 @@ def _position_mistakes(place: str, position: PositionFeed) -> Iterator[Mistake]:
 
 def _payments_mistakes(feed: OrderFeed) -> Iterator[Mistake]:
     yield from _repeated("/payments", [payment.ref for payment in feed.payments], "ref")
+    charges = [(payment.rail, payment.provider_ref) for payment in feed.payments]
+    for index, charge in enumerate(charges):
+        if None not in charge and charge in charges[:index]:
+            yield Mistake(field=f"/payments/{index}/provider_ref", message="is the charge of another payment of this order")
     for index, payment in enumerate(feed.payments):
         yield from _payment_mistakes(f"/payments/{index}", payment, feed.currency)
 

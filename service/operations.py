@@ -18,7 +18,7 @@ from service.model import new_id
 from service.outcomes import Begun, Step, declined_step, unavailable_step, unknown_step
 from service.plan import new_barcode
 from service.ports import Declined, Mail, Mailer, OutcomeUnknown, PassIssuer, Unavailable
-from service.refunds import CALL_SECONDS_MAX, Brakes, Refunds
+from service.refunds import CALL_SECONDS_MAX, GONE_SECONDS, Brakes, Refunds
 from service.store.flow import FlowStore
 
 log: Final = structlog.get_logger()
@@ -28,6 +28,8 @@ LEASE_SECONDS: Final = 15.0
 COMMIT_SECONDS: Final = 1.0
 # Mails and issuers keep no key for ever either: after a day people look.
 OTHER_KEY_SECONDS: Final = 86_400
+# What carries operations besides the rails of money.
+_OTHER_RAILS: Final = frozenset({"mail", "issuer"})
 # Work below this priority is what somebody waits for.
 BULK: Final = 2
 
@@ -116,6 +118,10 @@ class Operations:
         if begun.status not in {"send", "follow_up"} or begun.attempt is None:
             return None
         is_money = self._refunds.carries(begun.rail)
+        if begun.status == "follow_up" and not is_money and begun.rail not in _OTHER_RAILS:
+            await self._store.calls_people(platform, operation, begun.attempt, "rail_gone")
+            await self._store.waits(platform, operation, epoch, begun.attempt, 0, seconds=GONE_SECONDS)
+            return None
         if is_money:
             ends_at = since + LEASE_SECONDS - COMMIT_SECONDS
             step = await self._refunds.advance(platform, operation, epoch, begun, ends_at, interactive=interactive)

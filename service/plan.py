@@ -366,32 +366,31 @@ def caps_of(rules: Rules, view: View) -> tuple[Mapping[str, Any], ...]:
     currency = view.order.currency
     own = {**(view.platform.get("caps") or {}), **((view.show.settings.get("caps") or {}) if view.show else {})}
     caps = rules.guards.caps
-
-    def most(name: str, ours: Mapping[str, int]) -> int:
-        chosen = (own.get(name) or {}).get(currency)
-        return limit(dict(ours), currency) if chosen is None else min(int(chosen), limit(dict(ours), currency))
-
     found: list[Mapping[str, Any]] = [
         {
             "kind": "customer_day",
             "ref": view.order.buyer.hex,
             "seconds": 86400,
             "slots": 1,
-            "most": most("per_customer_and_day", caps.per_customer_and_day),
+            "most": _most(own, "per_customer_and_day", caps.per_customer_and_day, currency),
         }
     ]
-    found += [
-        {
-            "kind": "rail_day",
-            "ref": rail,
-            "rail": rail,
-            "seconds": 86400,
-            "slots": 16,
-            "most": most("per_rail_and_day", caps.per_rail_and_day),
-        }
-        for rail in sorted({one.rail for one in view.order.payments if one.rail is not None})
-    ]
+    # What a payment's own rail cannot pay may go out on one that pays out: that one has its ceiling too.
+    used = {one.rail for one in view.order.payments if one.rail is not None} | set((view.platform.get("payouts") or {}).get("rails") or ())
+    found += [rail_cap(rules, own, rail, currency) for rail in sorted(used)]
     if view.show is not None:
-        most_show = most("per_show_and_hour", caps.per_show_and_hour)
+        most_show = _most(own, "per_show_and_hour", caps.per_show_and_hour, currency)
         found.append({"kind": "show_hour", "ref": view.show.id.hex, "seconds": 3600, "slots": 16, "most": most_show})
     return tuple(found)
+
+
+def rail_cap(rules: Rules, own: Mapping[str, Any], rail: str, currency: str) -> Mapping[str, Any]:
+    """The daily ceiling of one rail; `own`: the caps that a platform or show has set."""
+    most = _most(own, "per_rail_and_day", rules.guards.caps.per_rail_and_day, currency)
+    return {"kind": "rail_day", "ref": rail, "rail": rail, "seconds": 86400, "slots": 16, "most": most}
+
+
+def _most(own: Mapping[str, Any], name: str, ours: Mapping[str, int], currency: str) -> int:
+    """Of two limits the tighter."""
+    chosen = (own.get(name) or {}).get(currency)
+    return limit(dict(ours), currency) if chosen is None else min(int(chosen), limit(dict(ours), currency))

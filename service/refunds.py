@@ -40,6 +40,8 @@ CALL_SECONDS_MAX: Final = 10.0
 AFTERWARDS_SECONDS: Final = 3.0
 # A proof that cannot be had now is asked for again then; a customer waits, and a processor that is away is away for minutes.
 PROOF_SECONDS: Final = 30.0
+# A rail that the installation no longer has: people were told, and it may be put back.
+GONE_SECONDS: Final = 3600.0
 # A settled refund is read again daily: a bank may send it back late.
 SETTLED_LOOK_SECONDS: Final = 86_400.0
 # What a slow pass reads: one each minute reads a night of 100,000 refunds within six hours, and stays far below what processors allow.
@@ -179,6 +181,9 @@ class Refunds:
         return step
 
     async def _look_again(self, rail: RefundRail, begun: Begun) -> Step | None:
+        if begun.attempt_state == "UNKNOWN":  # nothing is sent while a brake is on: it is only looked for
+            found = await _find(rail, begun.asked())
+            return refund_step(found) if found else None
         if begun.attempt_state != "ACCEPTED":
             return None
         seen = await _find(rail, begun.asked())
@@ -210,7 +215,9 @@ class Refunds:
                 return True
             if untouched is not None:
                 await self._store.calls_people(platform, operation, begun.attempt, "payment_touched")
-        await self._store.waits(platform, operation, epoch, begun.attempt, 0, seconds=PROOF_SECONDS)
+        if rail is None:
+            await self._store.calls_people(platform, operation, begun.attempt, "rail_gone")
+        await self._store.waits(platform, operation, epoch, begun.attempt, 0, seconds=PROOF_SECONDS if rail else GONE_SECONDS)
         return False
 
     async def _is_dead(self, rail: RefundRail, request: RefundRequest, begun: Begun) -> bool:

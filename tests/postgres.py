@@ -22,7 +22,7 @@ _TEMPLATE_LOCK: Final = 7_310_579
 
 def folder_of_run() -> Path:
     """Test runs that this one starts as children inherit its name, and share its server."""
-    run = os.environ.setdefault("MAKEGOOD_TESTS_RUN", os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid4().hex)
+    run = os.environ.setdefault("TESTS_RUN_ID", os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid4().hex)
     return _ROOT / hashlib.sha256(run.encode()).hexdigest()[:10]
 
 

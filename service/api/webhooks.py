@@ -79,7 +79,7 @@ async def _take(request: Request[Any, Any, Any], inbox: Inbox, rail: str | None)
     body = await request.body()
     try:
         reply = await inbox.take(rail, body, {name.lower(): value for name, value in request.headers.items()})
-    except (Forged, ValueError):
+    except (Forged, ValueError, RecursionError):
         # What exactly is wrong would help only whoever tries signatures.
         raise problems.Problem(status=400, code="webhook_not_accepted", title="This is no notification that we can accept") from None
     return Response(reply, media_type="text/plain")

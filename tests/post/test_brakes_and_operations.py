@@ -68,17 +68,20 @@ async def test_a_brake_on_something_else_holds_nothing_back(world: World) -> Non
     assert await state(world, await world.case(Problem.SHOW_CANCELLED, show, order)) == "DONE"
 
 
-async def test_what_may_have_been_sent_is_followed_up_under_a_brake(world: World) -> None:
-    """A refund whose answer was lost may have happened: leaving it alone would not undo it."""
+async def test_what_may_have_been_sent_is_looked_for_under_a_brake_and_not_sent_again(world: World) -> None:
+    """A refund whose answer was lost may have happened: it is found if it did, and nothing more leaves while money is stopped."""
     show, order = await cancelled(world)
     rail = WrongKey("sandbox", TimeoutError())
     rail.load_charge(f"ch_{order}_1", await charge(world))
     world.resolution, world.operations = world.flows(rail)
     case = await world.case(Problem.SHOW_CANCELLED, show, order)
-    assert await state(world, case) == "SENT"
     await world.brakes.pause(world.lead(), "all", "-", "a test")
     rail.failure = None
     await world.pool.execute("UPDATE operation SET due_at = now() WHERE case_id = $1", case)
+    await world.settle()
+    assert await state(world, case) == "SENT"
+    assert (await rail.payment(f"ch_{order}_1", "EUR")).refunded_minor == 0
+    await world.brakes.resume(world.lead(), "all", "-", "")
     await world.settle()
     assert await state(world, case) == "DONE"
 

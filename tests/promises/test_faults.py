@@ -235,8 +235,8 @@ async def test_a_balance_that_is_too_low_calls_people_and_the_same_rail_pays_whe
     case = await house.report("stream_outage", order, wait=0)
     operation = await house.until_operation(case["id"], lambda one: bool(one["attempts"]) and one["attempts"][0]["state"] == "FAILED")
     assert (operation["state"], operation["attempts"][0]["failure"]) == ("READY", "insufficient_funds")
-    queue = await house.until(lambda: house.get("/v1/queue?skill=operations", token=house.desk.lead), lambda found: bool(found["cases"]))
-    assert len(queue["cases"]) == 1
+    told = "SELECT count(*) FROM timeline WHERE kind = 'balance_low' AND data->>'ref' = 'sandbox'"
+    await house.until(lambda: house.value(told), lambda count: count == 1)
     assert (await house.payment(order))["reserved"] == SHARE
     await house.pass_time(timedelta(minutes=61))
     case = await house.until_case(case["id"], lambda found: found["status"] == "resolved")

@@ -188,7 +188,7 @@ async def test_nothing_is_undone_at_first_sight(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "sale",
     [
-        {"minutes": 14},
+        {"minutes": 5},
         {"positions": [{"pass": {"barcode": "admit", "issuer": "platform"}}]},
         {"positions": [{}, {"pass": {"barcode": "admit", "issuer": "platform"}}]},
         {"positions": [{}, {"kind": "merchandise", "shows": []}]},

@@ -28,9 +28,7 @@ BEGIN
           AND NOT EXISTS (
               SELECT FROM cases c WHERE c.platform_id = p_platform AND c.id = o.case_id
                 AND ((p_scope = 'show' AND c.show_id::text IS DISTINCT FROM p_ref) OR braked(p_platform, o.action, o.rail, c.show_id)))
-          AND o.accepted_at IS NULL AND NOT EXISTS (
-              SELECT FROM attempt a JOIN try t ON t.platform_id = p_platform AND t.attempt_id = a.id
-              WHERE a.platform_id = p_platform AND a.operation_id = o.id AND t.result IS DISTINCT FROM 'NOT_SENT')
+          AND o.accepted_at IS NULL
         FOR NO KEY UPDATE OF o SKIP LOCKED
     )
     UPDATE operation SET due_at = v_now FROM kept WHERE operation.platform_id = p_platform AND operation.id = kept.id;

@@ -92,6 +92,7 @@ DECLARE
     v_now timestamptz := app_now();
     v_platform uuid := (doc->>'platform')::uuid;
     v_holds text[] := ARRAY(SELECT jsonb_array_elements_text(coalesce(doc->'holds', '[]')));
+    v_cap text;
     o operation;
     a attempt;
 BEGIN
@@ -114,6 +115,10 @@ BEGIN
         RETURN '{"status": "not_offered"}';
     END IF;
     IF doc->>'rail' IS NULL THEN v_holds := v_holds || 'outside'::text; END IF;
+    IF cardinality(v_holds) = 0 THEN
+        v_cap := caps_take(v_platform, doc->'caps', doc->>'rail', o.currency, o.amount, v_now);
+        IF v_cap IS NOT NULL THEN v_holds := v_holds || ('cap_' || v_cap); END IF;
+    END IF;
     IF doc->>'address' IS NOT NULL THEN
         INSERT INTO person (platform_id, id, email) VALUES (v_platform, (doc->>'person')::uuid, doc->>'address');
     END IF;

@@ -155,9 +155,7 @@ BEGIN
     PERFORM 1 FROM cases WHERE platform_id = p_platform AND id = o.case_id FOR NO KEY UPDATE;
     PERFORM 1 FROM payment WHERE platform_id = p_platform AND id = o.payment_id FOR NO KEY UPDATE;
     UPDATE operation SET state = 'REFUSED', due_at = NULL, ended_at = v_now, lease_epoch = lease_epoch + 1
-    WHERE platform_id = p_platform AND id = p_operation AND state IN ('HELD', 'CHOICE_NEEDED')
-      AND NOT EXISTS (SELECT FROM attempt a WHERE a.platform_id = p_platform AND a.operation_id = p_operation
-                      AND attempt_may_have_arrived(p_platform, a.id) AND a.state NOT IN ('REJECTED', 'FAILED', 'CANCELED', 'CLOSED_NOT_SENT'))
+    WHERE platform_id = p_platform AND id = p_operation AND state IN ('HELD', 'CHOICE_NEEDED') AND NOT refund_may_have_left(operation)
     RETURNING * INTO o;
     IF NOT FOUND THEN RETURN false; END IF;
     IF o.action = 'refund' THEN PERFORM refund_gives_back(p_platform, o, v_now); END IF;
@@ -167,7 +165,7 @@ BEGIN
     RETURN true;
 END $$;
 
--- A refund that people sent outside every rail, with its reference and day. {status: settled|not_held|needs_approval|under_way}.
+-- A refund that people sent outside every rail, with its reference and day. {status: settled|not_held|needs_approval|disputed|excess|under_way}.
 CREATE OR REPLACE FUNCTION operation_settle(p_platform uuid, p_operation uuid, p_actor text, p_reference text, p_sent_on date) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -180,6 +178,7 @@ BEGIN
     PERFORM 1 FROM cases WHERE platform_id = p_platform AND id = o.case_id FOR NO KEY UPDATE;
     SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation FOR NO KEY UPDATE;
     IF o.state <> 'HELD' OR NOT 'outside' = ANY (o.holds) THEN RETURN '{"status": "not_held"}'; END IF;
+    IF EXISTS (SELECT FROM payment WHERE platform_id = p_platform AND id = o.payment_id AND dispute = 'open') THEN RETURN '{"status": "disputed"}'; END IF;
     IF payment_has_excess(p_platform, o.payment_id) THEN RETURN '{"status": "excess"}'; END IF;
     IF (SELECT count(*) FROM approval WHERE platform_id = p_platform AND operation_id = p_operation) < o.approvals_needed THEN
         RETURN '{"status": "needs_approval"}';
@@ -218,6 +217,12 @@ BEGIN
     UPDATE operation SET lease_epoch = lease_epoch + 1 WHERE platform_id = p_platform AND id = p_operation AND state = 'NEEDS_REVIEW' RETURNING * INTO o;
     IF NOT FOUND THEN RETURN '{"status": "not_in_review"}'; END IF;
     SELECT * INTO a FROM attempt WHERE platform_id = p_platform AND operation_id = p_operation ORDER BY seq DESC LIMIT 1;
+    IF a.id IS NULL THEN
+        INSERT INTO attempt (platform_id, id, operation_id, seq, rail, key, request, state)
+        VALUES (p_platform, attempt_id(p_operation, 1), p_operation, 1, coalesce(o.rail, 'manual'),
+                'mg-' || replace(attempt_id(p_operation, 1)::text, '-', ''), attempt_request(o, attempt_id(p_operation, 1)), 'NEEDS_REVIEW')
+        RETURNING * INTO a;
+    END IF;
     PERFORM timeline_add(p_platform, o.case_id, jsonb_build_array(jsonb_build_object('kind', 'operation_judged', 'source', 'agent', 'actor', p_actor,
         'data', jsonb_build_object('operation', o.id, 'moved', p_moved, 'reference', p_reference))), v_now);
     PERFORM operation_record(jsonb_build_object('platform', p_platform, 'operation', p_operation, 'epoch', o.lease_epoch, 'attempt', a.id, 'try', 0,

@@ -27,28 +27,38 @@ DECLARE
     o operation;
 BEGIN
     SELECT dispute, order_id INTO v_dispute, v_order FROM payment WHERE platform_id = p_platform AND id = p_payment;
-    FOR o IN SELECT * FROM operation WHERE platform_id = p_platform AND payment_id = p_payment AND action = 'refund' AND CASE v_dispute
-                 WHEN 'open' THEN state IN ('READY', 'SENT', 'HELD', 'CHOICE_NEEDED') ELSE state = 'HELD' AND 'dispute' = ANY (holds) END
-             ORDER BY id FOR NO KEY UPDATE
+    FOR o IN SELECT * FROM operation WHERE platform_id = p_platform AND payment_id = p_payment AND action = 'refund'
+             AND state IN ('READY', 'SENT', 'HELD', 'CHOICE_NEEDED') ORDER BY id FOR NO KEY UPDATE
     LOOP
-        IF v_dispute = 'open' THEN PERFORM refund_hold(o, p_now);
-        ELSIF v_dispute = 'lost' THEN PERFORM refund_lost(o, p_now);
-        ELSE PERFORM refund_release(o, p_now);
+        IF v_dispute = 'open' THEN
+            PERFORM refund_hold(o, p_now);
+        ELSIF v_dispute = 'lost' THEN
+            -- Told as lost without ever having been open: whatever finds no room any more, and has surely not left, ends as well.
+            IF 'dispute' = ANY (o.holds) OR (payment_has_excess(p_platform, p_payment) AND NOT refund_may_have_left(o)) THEN
+                PERFORM refund_lost(o, p_now);
+            END IF;
+        ELSIF o.state = 'HELD' AND 'dispute' = ANY (o.holds) THEN
+            PERFORM refund_release(o, p_now);
         END IF;
     END LOOP;
     IF v_dispute = 'lost' AND order_money_is_gone(p_platform, v_order) THEN PERFORM order_ends_access(p_platform, v_order, p_now); END IF;
 END $$;
+
+-- Whether a request of this refund may have reached a processor that has not said no for good.
+CREATE OR REPLACE FUNCTION refund_may_have_left(o operation) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM attempt a WHERE a.platform_id = o.platform_id AND a.operation_id = o.id
+        AND a.state NOT IN ('REJECTED', 'FAILED', 'CANCELED', 'CLOSED_NOT_SENT')
+        AND (a.state <> 'PREPARED' OR EXISTS (SELECT FROM try WHERE try.platform_id = a.platform_id AND try.attempt_id = a.id
+                                              AND coalesce(try.result, 'UNKNOWN') = 'UNKNOWN')))
+$$;
 
 -- Holds one refund while a dispute is open. One that may have left is followed up instead; it never takes another rail meanwhile.
 CREATE OR REPLACE FUNCTION refund_hold(o operation, p_now timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     IF 'dispute' = ANY (o.holds) AND o.state = 'HELD' THEN RETURN; END IF;
-    IF o.state = 'SENT' AND EXISTS (SELECT FROM attempt a WHERE a.platform_id = o.platform_id AND a.operation_id = o.id
-            AND a.state NOT IN ('REJECTED', 'FAILED', 'CANCELED', 'CLOSED_NOT_SENT')
-            AND (a.state <> 'PREPARED' OR attempt_may_have_arrived(a.platform_id, a.id))) THEN
-        RETURN;
-    END IF;
+    IF refund_may_have_left(o) THEN RETURN; END IF;
     -- Whoever has just claimed it finds its lease gone.
     UPDATE operation SET state = 'HELD', holds = holds || '{dispute}', paused_state = CASE WHEN state = 'HELD' THEN paused_state ELSE state END,
         lease_epoch = lease_epoch + 1, lease_until = NULL, due_at = p_now + interval '1 hour'

@@ -145,6 +145,12 @@ BEGIN
     PERFORM FROM cases WHERE platform_id = p AND order_id = became.id AND state = 'open' ORDER BY id FOR NO KEY UPDATE;
     PERFORM FROM payment WHERE platform_id = p AND order_id = became.id ORDER BY id FOR NO KEY UPDATE;
     PERFORM FROM line WHERE platform_id = p AND order_id = became.id ORDER BY id FOR NO KEY UPDATE;
+    -- One charge under another name is the same payment: it is named anew, not counted twice.
+    UPDATE payment SET ref = named.item->>'ref' FROM jsonb_array_elements(doc->'payments') AS named(item)
+    WHERE payment.platform_id = p AND payment.order_id = became.id AND payment.rail = named.item->>'rail'
+      AND payment.provider_ref = named.item->>'provider_ref' AND payment.ref <> named.item->>'ref'
+      AND payment.ref NOT IN (SELECT other->>'ref' FROM jsonb_array_elements(doc->'payments') AS others(other))
+      AND NOT EXISTS (SELECT FROM payment there WHERE there.platform_id = p AND there.order_id = became.id AND there.ref = named.item->>'ref');
     FOR item IN SELECT * FROM jsonb_array_elements(doc->'payments') LOOP
         facts := facts || order_payment_put(p, became.id, item, learnt_at);
     END LOOP;

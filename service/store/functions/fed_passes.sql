@@ -22,8 +22,10 @@ DECLARE
     holds pass;
     newest pass;
     facts jsonb := '[]';
+    gone boolean;                        -- what was paid for it is back with the customer: a ticket that comes now admits nobody
 BEGIN
     SELECT * INTO its FROM line WHERE platform_id = p AND id = of_line;
+    gone := (its.price > 0 AND its.awarded >= its.price) OR order_money_is_gone(p, its.order_id);
     about := jsonb_build_object('position', its.ref);
     SELECT * INTO named FROM pass WHERE platform_id = p AND line_id = of_line AND barcode = said->>'barcode';
     SELECT * INTO holds FROM pass WHERE platform_id = p AND line_id = of_line AND status = 'valid';
@@ -33,8 +35,12 @@ BEGIN
             PERFORM pass_void(p, holds.id);
         END IF;
         INSERT INTO pass (platform_id, id, order_id, line_id, issuer, status, barcode, replaces, created_at)
-        VALUES (p, (said->>'id')::uuid, its.order_id, of_line, said->>'issuer', said->>'status', said->>'barcode', newest.id, learnt_at)
+        VALUES (p, (said->>'id')::uuid, its.order_id, of_line, said->>'issuer', CASE WHEN gone THEN 'void' ELSE said->>'status' END,
+                said->>'barcode', newest.id, learnt_at)
         RETURNING * INTO named;
+        IF gone AND said->>'status' = 'valid' THEN
+            facts := facts || fact_of('pass_disagrees', learnt_at, about || jsonb_build_object('pass_id', named.id, 'because', 'refunded'));
+        END IF;
         IF newest.id IS NOT NULL THEN
             facts := facts || fact_of('pass_replaced', learnt_at, about || jsonb_build_object('pass_id', named.id, 'replaces', newest.id));
         END IF;

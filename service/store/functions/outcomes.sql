@@ -169,6 +169,13 @@ BEGIN
        OR (attempt_rank(v_state) < attempt_rank(a.state) AND NOT v_believed_dead)
        OR (attempt_rank(v_state) = attempt_rank(a.state) AND a.provider_ref IS NOT NULL)
        OR (v_believed_dead AND v_state IN ('FAILED', 'CANCELED')) THEN
+        -- Dead by its own word, and paid by its own word: an old notification, or two that people have to tell apart before anything is paid.
+        IF v_state = 'SUCCEEDED' AND a.state IN ('FAILED', 'CANCELED') AND a.succeeded_at IS NULL AND o.ended_at IS NULL
+           AND NOT EXISTS (SELECT FROM order_fact WHERE platform_id = o.platform_id AND order_id = o.order_id AND kind = 'books_disagree'
+                           AND data->>'provider_ref' = doc->>'provider_ref') THEN
+            PERFORM order_fact_add(o.platform_id, o.order_id, 'books_disagree', doc->>'source', v_now, jsonb_build_object('operation', o.id,
+                'field', 'state', 'said', v_state, 'kept', a.state, 'provider_ref', doc->>'provider_ref'), o.case_id);
+        END IF;
         RETURN jsonb_build_object('status', 'known', 'platform', o.platform_id, 'case', o.case_id);
     END IF;
     -- Whoever is at it now finds its lease gone: this is newer.
@@ -194,6 +201,11 @@ DECLARE
     v_fact jsonb;
 BEGIN
     -- every platform: a rail is the installation's; several payments under one reference cannot be told apart, so none is touched
+    IF NOT doc ? 'payment' AND (SELECT count(*) FROM payment WHERE rail = doc->>'rail' AND provider_ref = doc->>'payment_ref') > 1 THEN
+        PERFORM alert_raise_of_rail(doc->>'rail', 'payment_ambiguous', jsonb_build_object('ref', doc->>'payment_ref'));
+        RETURN '{"status": "unknown_payment"}';
+    END IF;
+    -- every platform: likewise
     SELECT * INTO was FROM payment WHERE CASE WHEN doc ? 'payment' THEN platform_id = (doc->>'platform')::uuid AND id = (doc->>'payment')::uuid
         ELSE rail = doc->>'rail' AND provider_ref = doc->>'payment_ref' END LIMIT 1;
     IF was.id IS NULL THEN RETURN '{"status": "unknown_payment"}'; END IF;

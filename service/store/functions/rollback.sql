@@ -99,7 +99,8 @@ BEGIN
     IF r.asked_at IS NOT NULL AND r.kind = 'refund' THEN RETURN jsonb_build_object('go', true, 'held', r.held); END IF;
     SELECT kind, amount INTO v_kind, v_amount FROM rollback_failed(p_platform, p_payment, v_now - make_interval(secs => p_after_seconds));
     IF v_kind IS DISTINCT FROM r.kind OR v_amount IS DISTINCT FROM p_captured THEN RETURN '{"go": false, "held": false}'; END IF;
-    IF r.kind = 'cancel' THEN RETURN '{"go": true, "held": false}'; END IF;
+    IF r.kind = 'cancel' THEN RETURN jsonb_build_object('held', false, 'go', NOT braked(p_platform, 'cancel_payment',
+        (SELECT rail FROM payment WHERE platform_id = p_platform AND id = p_payment), r.show_id)); END IF;
     -- One at a time for each show, so that nobody's place is counted twice.
     PERFORM pg_advisory_xact_lock(hashtextextended('rollback ' || r.show_id, 0));
     SELECT count(*), coalesce(sum(w.amount) FILTER (WHERE NOT w.held), 0) INTO v_first, v_sum FROM rollback w

@@ -40,6 +40,14 @@ LANGUAGE sql STABLE AS $$
         AND refunded + reserved + refunded_elsewhere > captured)
 $$;
 
+-- A refund stops for people, who have to look at the order first.
+CREATE OR REPLACE FUNCTION operation_stands(o operation, p_hold text, p_now timestamptz) RETURNS void
+LANGUAGE sql AS $$
+    UPDATE operation SET state = 'HELD', holds = ARRAY[p_hold], approvals_needed = greatest(approvals_needed, 1),
+        paused_state = 'READY', due_at = p_now, lease_until = NULL
+    WHERE platform_id = o.platform_id AND id = o.id
+$$;
+
 -- Whether a further attempt may take over now. Null: yes. Else what has to be read first, or `stay`: the first may have paid.
 -- (a) The first is dead: it was read again within the last minute. (b) It never got the request: the payment was read within the hour, and
 -- nobody else had touched it.
@@ -50,7 +58,6 @@ DECLARE
 BEGIN
     SELECT * INTO p FROM payment WHERE platform_id = o.platform_id AND id = o.payment_id;
     IF p.dispute = 'open' THEN RETURN 'stay'; END IF;
-    IF payment_has_excess(o.platform_id, o.payment_id) THEN RETURN 'excess'; END IF;
     IF a.state IN ('REJECTED', 'FAILED', 'CANCELED') THEN
         RETURN CASE WHEN coalesce(o.proved_at > p_now - interval '1 minute', false) THEN NULL ELSE 'refund' END;
     ELSIF a.state = 'CLOSED_NOT_SENT' THEN
@@ -74,6 +81,7 @@ DECLARE
     v_try int;
     v_unknown boolean;                   -- some try of this key may have happened
     v_show uuid;
+    v_before attempt;                    -- the one that a further attempt follows
     v_needs text;
 BEGIN
     SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation FOR NO KEY UPDATE;
@@ -88,26 +96,38 @@ BEGIN
     -- A try without a result under an older lease may have happened.
     UPDATE try SET result = 'UNKNOWN', detail = 'lease ended without an answer', ended_at = v_now
     WHERE platform_id = p_platform AND attempt_id = a.id AND result IS NULL;
-    -- A further attempt, on another rail or on the same one, needs the proof that the one before did not and never will pay.
-    IF o.action = 'refund' AND (a.rail <> o.rail OR a.state IN ('REJECTED', 'FAILED', 'CANCELED')) THEN
-        v_needs := takeover_needs(o, a, v_now);
-        IF v_needs IN ('stay', 'excess') AND a.state IN ('PREPARED', 'UNKNOWN') THEN
-            -- The first may have paid, or must not be given up: the choice is void, and the same key goes on.
+    v_unknown := EXISTS (SELECT FROM try WHERE platform_id = p_platform AND attempt_id = a.id AND result = 'UNKNOWN');
+    IF o.action = 'refund' AND (NOT v_unknown OR a.state IN ('REJECTED', 'FAILED', 'CANCELED')) THEN
+        -- What others refunded meanwhile, or the bank took, leaves no room: people look before anything goes out.
+        IF payment_has_excess(p_platform, o.payment_id) THEN
+            PERFORM operation_stands(o, 'excess', v_now);
+            RETURN '{"status": "not_now", "state": "HELD"}';
+        END IF;
+        -- A further attempt, on another rail or on the same one, needs the proof that the one before did not and never will pay, however
+        -- long it has been waiting to be sent.
+        SELECT * INTO v_before FROM attempt WHERE platform_id = p_platform AND operation_id = p_operation
+            AND (a.rail <> o.rail OR a.state IN ('REJECTED', 'FAILED', 'CANCELED') OR seq < a.seq) ORDER BY seq DESC LIMIT 1;
+        v_needs := CASE WHEN v_before.id IS NOT NULL THEN takeover_needs(o, v_before, v_now) END;
+        IF v_needs = 'stay' AND a.rail <> o.rail AND a.state IN ('PREPARED', 'UNKNOWN') THEN
+            -- The first must not be given up: the choice is void, and the same key goes on.
             UPDATE operation SET rail = a.rail, fell_over_from = NULL, choice_offered_at = NULL, destination_id = NULL
             WHERE platform_id = p_platform AND id = p_operation RETURNING * INTO o;
-        ELSIF v_needs IN ('stay', 'excess') THEN
-            UPDATE operation SET state = 'HELD', holds = ARRAY[CASE v_needs WHEN 'stay' THEN 'dispute' ELSE 'excess' END],
-                approvals_needed = greatest(approvals_needed, 1), paused_state = 'READY', due_at = v_now, lease_until = NULL
-            WHERE platform_id = p_platform AND id = p_operation;
+        ELSIF v_needs = 'stay' THEN
+            PERFORM operation_stands(o, 'dispute', v_now);
             RETURN '{"status": "not_now", "state": "HELD"}';
         ELSIF v_needs IS NOT NULL THEN
-            RETURN jsonb_build_object('status', 'read_first', 'what', v_needs, 'attempt', a.id, 'attempt_state', a.state, 'rail', a.rail,
-                                      'request', a.request, 'try', 0, 'key', a.key, 'provider_ref', coalesce(a.provider_ref, ''));
-        ELSIF a.state = 'PREPARED' THEN
+            RETURN jsonb_build_object('status', 'read_first', 'what', v_needs, 'attempt', v_before.id, 'attempt_state', v_before.state,
+                                      'rail', v_before.rail, 'request', v_before.request, 'try', 0, 'key', v_before.key,
+                                      'provider_ref', coalesce(v_before.provider_ref, ''));
+        ELSIF a.rail <> o.rail AND a.state = 'PREPARED' THEN
             -- Closed in the transaction that opens the next, under this lease: who wakes up late finds it closed. It is read again later.
             UPDATE attempt SET state = 'CLOSED_NOT_SENT', read_again_at = v_now + interval '1 hour' WHERE platform_id = p_platform AND id = a.id
             RETURNING * INTO a;
         END IF;
+    ELSIF a.rail <> o.rail THEN
+        -- The first may have paid: the choice is void, and the same key goes on.
+        UPDATE operation SET rail = a.rail, fell_over_from = NULL, choice_offered_at = NULL, destination_id = NULL
+        WHERE platform_id = p_platform AND id = p_operation RETURNING * INTO o;
     END IF;
     IF a.state IN ('REJECTED', 'FAILED', 'CANCELED', 'CLOSED_NOT_SENT') THEN
         v_try := a.seq;                  -- kept for the next attempt's number
@@ -116,13 +136,16 @@ BEGIN
     END IF;
     SELECT coalesce(max(seq), 0) + 1, coalesce(bool_or(result = 'UNKNOWN'), false) INTO v_try, v_unknown FROM try
     WHERE platform_id = p_platform AND attempt_id = a.id;
-    IF NOT v_unknown THEN
-        SELECT show_id INTO v_show FROM cases WHERE platform_id = p_platform AND id = o.case_id;
-        IF braked(p_platform, o.action, o.rail, v_show) THEN
-            UPDATE operation SET due_at = v_now + interval '30 seconds', lease_until = NULL WHERE platform_id = p_platform AND id = p_operation;
-            RETURN '{"status": "paused"}';
-        END IF;
-    ELSIF a.key_expires_at <= v_now THEN
+    SELECT show_id INTO v_show FROM cases WHERE platform_id = p_platform AND id = o.case_id;
+    IF braked(p_platform, o.action, o.rail, v_show) AND NOT coalesce(v_unknown AND a.key_expires_at <= v_now, false) THEN
+        UPDATE operation SET due_at = v_now + interval '30 seconds', lease_until = NULL WHERE platform_id = p_platform AND id = p_operation;
+        -- What may have happened is looked for; nothing is sent, not even the same again.
+        IF NOT v_unknown OR o.action <> 'refund' THEN RETURN '{"status": "paused"}'; END IF;
+        UPDATE attempt SET state = 'UNKNOWN' WHERE platform_id = p_platform AND id = a.id;
+        RETURN jsonb_build_object('status', 'follow_up', 'attempt', a.id, 'attempt_state', 'UNKNOWN', 'request', a.request, 'rail', a.rail,
+                                  'key', a.key, 'try', 0, 'unknown_before', true, 'provider_ref', coalesce(a.provider_ref, ''),
+                                  'people_told', a.people_told_at IS NOT NULL);
+    ELSIF v_unknown AND a.key_expires_at <= v_now THEN
         UPDATE attempt SET state = 'NEEDS_REVIEW' WHERE platform_id = p_platform AND id = a.id;
         UPDATE operation SET state = 'NEEDS_REVIEW', due_at = v_now WHERE platform_id = p_platform AND id = p_operation;
         RETURN '{"status": "expired"}';

@@ -43,7 +43,7 @@ PEOPLE: Final = (
     Guard(
         name="no refusal of what may have left",
         why="a refund that arrived would be given back, and be paid a second time",
-        edits=(Edit(_DESK, "AND attempt_may_have_arrived(p_platform, a.id) AND a.state NOT IN", "AND false AND a.state NOT IN"),),
+        edits=(Edit(_DESK, " AND NOT refund_may_have_left(operation)\n", "\n"),),
         tests=_tests("what_may_have_left_cannot_be_refused"),
     ),
     Guard(

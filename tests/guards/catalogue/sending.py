@@ -56,7 +56,7 @@ _LEASES: Final = (
     Guard(
         name="brakes",
         why="after somebody has pulled the brake money would go on leaving",
-        edits=(Edit(_SENDING, "IF braked(p_platform, o.action, o.rail, v_show) THEN", "IF false THEN"),),
+        edits=(Edit(_SENDING, "IF braked(p_platform, o.action, o.rail, v_show) AND", "IF false AND"),),
         tests=_tests("a_brake_lets_nothing_new_out"),
     ),
 )
@@ -95,7 +95,7 @@ _KEYS: Final = (
     Guard(
         name="the key's window",
         why="a processor that has forgotten a key pays it anew",
-        edits=(Edit(_SENDING, "ELSIF a.key_expires_at <= v_now THEN", "ELSIF false THEN"),),
+        edits=(Edit(_SENDING, "ELSIF v_unknown AND a.key_expires_at <= v_now THEN", "ELSIF false THEN"),),
         tests=_tests("a_key_is_not_sent_any_more_when_the_processor_may_have_forgotten_it", "repeats_do_not_make_a_key_hold_longer"),
     ),
     Guard(
@@ -104,8 +104,8 @@ _KEYS: Final = (
         edits=(
             Edit(
                 _SENDING,
-                "UPDATE attempt SET state = 'UNKNOWN' WHERE",
-                "UPDATE attempt SET state = 'UNKNOWN', key_expires_at = v_now + interval '1 day' WHERE",
+                "ELSIF v_unknown THEN\n        UPDATE attempt SET state = 'UNKNOWN' WHERE",
+                "ELSIF v_unknown THEN\n        UPDATE attempt SET state = 'UNKNOWN', key_expires_at = v_now + interval '1 day' WHERE",
             ),
         ),
         tests=_tests("repeats_do_not_make_a_key_hold_longer"),
@@ -119,8 +119,8 @@ _ANSWERS: Final = (
         edits=(
             Edit(
                 _SENDING,
-                "WHERE platform_id = p_platform AND attempt_id = a.id AND result IS NULL;\n    -- A further",
-                "WHERE false;\n    -- A further",
+                "WHERE platform_id = p_platform AND attempt_id = a.id AND result IS NULL;\n    v_unknown :=",
+                "WHERE false;\n    v_unknown :=",
             ),
         ),
         tests=_tests("what_a_worker_took_with_it_when_it_died_may_have_happened"),

@@ -17,6 +17,9 @@ _DEAD: Final = "coalesce(o.proved_at > p_now - interval '1 minute', false)"
 _CLEAN: Final = "coalesce(p.read_clean AND p.read_at > p_now - interval '1 hour', false)"
 _STAY: Final = "ELSIF a.state <> 'PREPARED' OR attempt_may_have_arrived(o.platform_id, a.id) THEN"
 
+# Two layers keep another rail from paying what is unknown; both go.
+_UNKNOWN: Final = ("IF o.action = 'refund' AND (NOT v_unknown OR a.state IN", "IF o.action = 'refund' AND (true OR a.state IN")
+
 
 def _tests(*names: str) -> tuple[str, ...]:
     return tuple(f"tests/guards/promises/test_takeover.py::test_{name}" for name in names)
@@ -27,8 +30,13 @@ _PROOFS: Final = (
         name="no other rail while the first may have paid",
         why="a lost answer would be paid a second time, by another rail",
         edits=(
+            Edit(_SENDING, *_UNKNOWN),
             Edit(_SENDING, _STAY, "ELSIF false THEN"),
-            Edit(_SENDING, "ELSIF a.state = 'PREPARED' THEN", "ELSIF a.state IN ('PREPARED', 'UNKNOWN') THEN"),
+            Edit(
+                _SENDING,
+                "AND a.state = 'PREPARED' THEN\n            -- Closed",
+                "AND a.state IN ('PREPARED', 'UNKNOWN') THEN\n            -- Closed",
+            ),
         ),
         tests=_tests(
             "a_rail_that_may_have_paid_goes_on_under_its_key_whatever_was_chosen", "a_try_that_died_with_its_worker_keeps_its_rail"
@@ -37,7 +45,7 @@ _PROOFS: Final = (
     Guard(
         name="a try that died with its worker counts before another rail pays",
         why="what a dead process had sent would be paid again by another rail",
-        edits=(Edit(_SENDING, _STAY, "ELSIF a.state <> 'PREPARED' THEN"),),
+        edits=(Edit(_SENDING, *_UNKNOWN), Edit(_SENDING, _STAY, "ELSIF a.state <> 'PREPARED' THEN")),
         tests=_tests("a_try_that_died_with_its_worker_keeps_its_rail"),
     ),
     Guard(
@@ -105,7 +113,7 @@ _PROOFS: Final = (
     Guard(
         name="a payment that others have emptied stops another rail",
         why="a refund in the dashboard would be paid on top",
-        edits=(Edit(_SENDING, "IF payment_has_excess(o.platform_id, o.payment_id) THEN RETURN 'excess'; END IF;", ""),),
+        edits=(Edit(_SENDING, "IF payment_has_excess(p_platform, o.payment_id) THEN", "IF false THEN"),),
         tests=_tests("another_rail_does_not_pay_on_top_of_what_others_gave_back"),
     ),
     Guard(

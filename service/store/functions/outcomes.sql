@@ -200,7 +200,7 @@ DECLARE
     v_facts jsonb;
     v_fact jsonb;
 BEGIN
-    -- every platform: a rail is the installation's; several payments under one reference cannot be told apart, so none is touched
+    -- every platform: a rail is the installation's. Several payments under one reference cannot be told apart, so none is touched
     IF NOT doc ? 'payment' AND (SELECT count(*) FROM payment WHERE rail = doc->>'rail' AND provider_ref = doc->>'payment_ref') > 1 THEN
         PERFORM alert_raise_of_rail(doc->>'rail', 'payment_ambiguous', jsonb_build_object('ref', doc->>'payment_ref'));
         RETURN '{"status": "unknown_payment"}';

@@ -62,9 +62,7 @@ async def ends(model: Model, plan: Plan) -> None:
         rail.next.clear()
         rail.down = rail.unreadable = False
         await model.brake(name, stop=False)
-    for worker in model.workers:
-        await worker.run()
-    model.workers.clear()
+    await _everybody_wakes(model)
     ground.check_ledger()
     for rail in ground.rails.values():
         while rail.in_flight:
@@ -88,6 +86,15 @@ async def ends(model: Model, plan: Plan) -> None:
     model.happened.update({row["kind"]: row["count"] for row in await ground.pool.fetch(_HAPPENED)})
     await _nothing_is_stuck(model)
     await _books_equal_the_ledger(model)
+
+
+async def _everybody_wakes(model: Model) -> None:
+    """Who wakes up late may stop a rail once more."""
+    for worker in model.workers:
+        await worker.run()
+    model.workers.clear()
+    for name in model.ground.rails:
+        await model.brake(name, stop=False)
 
 
 def _settles(model: Model, plan: Plan) -> None:

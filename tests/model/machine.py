@@ -54,6 +54,8 @@ class Model(RuleBasedStateMachine):
     ground: Ground
     runner: asyncio.Runner
     steps = 0
+    violations = 0
+    """whatever an example raised, whether or not hypothesis could make it come again"""
     examples = 0
     happened: ClassVar[Counter[str]] = Counter()
     """what the orders' histories tell, over all examples: what was drawn has to reach far"""
@@ -74,6 +76,7 @@ class Model(RuleBasedStateMachine):
             self.runner.run(self._and_check(work))
         except BaseException:
             self._is_well = False
+            Model.violations += 1
             raise
 
     async def _and_check(self, work: Coroutine[Any, Any, None]) -> None:
@@ -430,6 +433,9 @@ class Model(RuleBasedStateMachine):
         try:
             if self._is_well and self.plan is not None:
                 self.runner.run(ending.ends(self, self.plan))
+        except BaseException:
+            Model.violations += 1
+            raise
         finally:
             self.runner.run(self._leaves())
 

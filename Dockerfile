@@ -3,6 +3,23 @@
 
 ARG PYTHON=python:3.13-slim-trixie
 
+# The console, built by the Node of a wheel: only what comes out of it goes on from here.
+FROM ${PYTHON} AS console
+ARG UV_VERSION=0.13.9
+ARG PIP_CERT
+ENV UV_PYTHON_DOWNLOADS=never UV_NO_CACHE=1 UV_SYSTEM_CERTS=1 NPM_CONFIG_UPDATE_NOTIFIER=false PATH=/opt/makegood/.venv/bin:$PATH
+# As uv does, npm trusts whom the image trusts.
+ENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt
+WORKDIR /opt/makegood
+RUN python3 -m venv /opt/uv && /opt/uv/bin/pip install --quiet --no-cache-dir --disable-pip-version-check uv==${UV_VERSION}
+COPY pyproject.toml uv.lock ./
+RUN /opt/uv/bin/uv sync --locked --only-group ui --python python3
+COPY service/ui/package.json service/ui/package-lock.json service/ui/
+RUN npm --prefix service/ui ci --ignore-scripts --no-audit --no-fund --loglevel=error
+COPY clients/typescript/src/schema.ts clients/typescript/src/
+COPY service/ui service/ui
+RUN npm --prefix service/ui run build --silent
+
 FROM ${PYTHON} AS build
 ARG UV_VERSION=0.13.9
 ARG PIP_CERT
@@ -15,6 +32,7 @@ RUN /opt/uv/bin/uv sync --locked --no-dev --no-install-project --python python3
 COPY service service
 COPY policies policies
 COPY integrations integrations
+COPY --from=console /opt/makegood/service/ui/dist service/ui/dist
 RUN /opt/uv/bin/uv sync --locked --no-dev --no-editable --python python3
 
 FROM ${PYTHON} AS run

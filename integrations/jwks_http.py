@@ -32,7 +32,7 @@ class HttpJwks:
 
     async def fetch(self, url: str) -> bytes:
         """The bytes at that address. Raises Unavailable; `configuration` when the address is not one that we ask."""
-        _check_address(url)
+        check_address(url)
         retrying = AsyncRetrying(
             stop=stop_after_attempt(_TRIES_MAX),
             wait=wait_random_exponential(max=self._retry_wait_seconds),
@@ -58,21 +58,22 @@ class HttpJwks:
                     raise _Again(f"status {response.status_code}")
                 if response.status_code != 200:
                     raise Unavailable(f"the key set could not be fetched: status {response.status_code}")
-                return await _bounded(response)
+                return await bounded(response)
         except httpx.HTTPError as failure:
             raise _Again(type(failure).__name__) from None
 
 
-async def _bounded(response: httpx.Response) -> bytes:
+async def bounded(response: httpx.Response) -> bytes:
+    """The body, as long as a key set may be. Raises Unavailable."""
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > _BODY_BYTES_MAX:
-            raise Unavailable(f"the key set is longer than {_BODY_BYTES_MAX} bytes")
+            raise Unavailable(f"the answer is longer than {_BODY_BYTES_MAX} bytes")
     return bytes(body)
 
 
-def _check_address(url: str) -> None:
+def check_address(url: str) -> None:
     """HTTPS, or HTTP to this very machine: whoever can change the keys on their way can be any customer."""
     try:
         parsed = httpx.URL(url)

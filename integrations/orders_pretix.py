@@ -5,6 +5,7 @@ Source: pretix's REST API, resources event, item and order; observed with pretix
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -36,6 +37,9 @@ _PAYMENT: Final = {
 _REFUND: Final = {"created": "created", "transit": "transit", "done": "done", "external": "done", "failed": "failed", "canceled": "failed"}
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+# How we sign the refunds that we write into pretix: our operation, and what the processor calls the refund. People read it too.
+_SIGNATURE: Final = re.compile(r"Makegood (op_[0-9a-f]{32})(?: ([!-~]{1,255}))?", re.ASCII)
 
 
 class NotTranslatable(Exception):  # noqa: N818 - says what the order is
@@ -139,7 +143,7 @@ class Translator:
                     ref=f"R-{refund.local_id}",
                     amount=self._minor(refund.amount, f"{place}: amount"),
                     state=_word(_REFUND, refund.state, f"{place}: state"),
-                    provider_ref=_reference(refund.details),
+                    provider_ref=_reference(refund.details) or signature_of(refund.comment)[1],
                     created_at=refund.created,
                 )
             )
@@ -176,6 +180,17 @@ class Translator:
         return int(scaled)
 
 
+def signature(operation: str, provider_ref: str | None) -> str:
+    """What a refund of ours is marked with in pretix, so that it is known again."""
+    return f"Makegood {operation} {provider_ref}" if provider_ref else f"Makegood {operation}"
+
+
+def signature_of(comment: str | None) -> tuple[str | None, str | None]:
+    """Our operation, and the processor's reference where it was known; nothing of a refund that is not ours."""
+    found = _SIGNATURE.fullmatch(comment or "")
+    return (found[1], found[2]) if found else (None, None)
+
+
 def _checked(made: object, kind: type[_T], name: str) -> _T:
     """The struct again, held to the bounds of the wire format (msgspec checks them only when it converts)."""
     try:
@@ -209,8 +224,8 @@ def _holder(position: PretixPosition) -> feed.PersonFeed | None:
 
 
 def _pass(order: PretixOrder, position: PretixPosition) -> feed.PassFeed:
-    """A ticket of an order that is not paid admits nobody, unless the organizer said so."""
-    admits = order.status == "p" or (order.status == "n" and order.valid_if_pending)
+    """A ticket of an order that is not paid admits nobody, unless the organizer said so; nor does one that is blocked."""
+    admits = (order.status == "p" or (order.status == "n" and order.valid_if_pending)) and not position.blocked
     entries = [checkin.datetime for checkin in position.checkins if checkin.type == "entry"]
     return feed.PassFeed(
         barcode=position.secret,

@@ -32,9 +32,14 @@ _PAUSE_SECONDS_MAX: Final = 30.0
 
 # pretix.eu asks for at most a minute when it limits a client; longer is not waited for inside one run.
 _RETRY_AFTER_SECONDS_MAX: Final = 120.0
+# A year of seconds has eight.
+_RETRY_AFTER_DIGITS_MAX: Final = 9
 
 # A list of a busy event takes pretix a few seconds.
 TIMEOUT_SECONDS: Final = 30.0
+
+# What was cancelled is part of an order: money may have been taken for it.
+_WHOLE: Final = {"include_canceled_positions": "true", "include_canceled_fees": "true"}
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -72,11 +77,22 @@ class _Items(msgspec.Struct, frozen=True, kw_only=True):
 class PretixReader:
     """One event of one organizer. `client` brings the address; redirects are not followed, so the token stays with the host it is for."""
 
-    def __init__(self, client: httpx.AsyncClient, *, token: str, organizer: str, event: str, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        *,
+        token: str,
+        organizer: str,
+        event: str,
+        sleep: Sleep = asyncio.sleep,
+        tries_max: int = _TRIES_MAX,
+    ) -> None:
         self._client = client
         self._headers = {"Authorization": f"Token {token}", "Accept": "application/json"}
-        self._root = f"/api/v1/organizers/{organizer}/events/{event}/"
+        self._organizer = f"/api/v1/organizers/{organizer}/"
+        self._root = f"{self._organizer}events/{event}/"
         self._sleep = sleep
+        self._tries_max = tries_max
 
     async def event(self) -> PretixEvent:
         """Raises Declined, Unavailable; so do all readings here."""
@@ -93,6 +109,11 @@ class PretixReader:
             found += page.results
             url = _local(page.next)
         return tuple(found)
+
+    async def order(self, code: str) -> PretixOrder | None:
+        """One order of the organizer, of whichever event; pretix gives no code twice."""
+        page, _ = await self._read(f"{self._organizer}orders/?{httpx.QueryParams({**_WHOLE, 'code': code})}", _Orders)
+        return next((order for order in page.results if order.code == code), None)
 
     async def orders(self, cursor: Cursor) -> AsyncIterator[Page]:
         """The orders in the order in which they were placed, from the cursor on.
@@ -111,14 +132,14 @@ class PretixReader:
                 return
 
     def _first(self, since: str | None) -> str:
-        asked = {"ordering": "datetime", "include_canceled_positions": "true", "include_canceled_fees": "true"}
+        asked = {"ordering": "datetime", **_WHOLE}
         return f"{self._root}orders/?{httpx.QueryParams(asked if since is None else {**asked, 'modified_since': since})}"
 
     async def _read(self, url: str, kind: type[_T]) -> tuple[_T, Mapping[str, str]]:
         """One GET, again while the other side has a passing trouble: cut off, overloaded, or saying "later"."""
         async for attempt in tenacity.AsyncRetrying(
             sleep=self._sleep,
-            stop=tenacity.stop_after_attempt(_TRIES_MAX),
+            stop=tenacity.stop_after_attempt(self._tries_max),
             wait=_pause,
             retry=tenacity.retry_if_exception(_is_passing),
             reraise=True,
@@ -162,11 +183,11 @@ def _retry_after(text: str | None) -> float | None:
     """Seconds or a date (RFC 9110, section 10.2.3); nonsense counts as nothing said."""
     if text is None:
         return None
-    if text.strip().isdigit():
+    if text.isascii() and text.strip().isdigit() and len(text) < _RETRY_AFTER_DIGITS_MAX:
         return float(text)
     try:
         return max(0.0, (email.utils.parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -16,6 +16,9 @@ OPEN: Final = "?"
 
 OUTSIDE: Final = "outside"
 
+# pretix's name for what an organizer keeps of an order that was cancelled: by that name it is kept, unless somebody says otherwise.
+_KEPT: Final = "cancellation"
+
 _HEAD: Final = """\
 # What pretix's items, payment providers and fees are to Makegood. Answer every "?" and run the import again.
 #
@@ -96,7 +99,7 @@ class PretixMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 f"items: {questions.event}: {item.id} ({item.name}): {name}?" for name in ("kind", "shows") if getattr(answer, name) == OPEN
             ]
         found += [f"providers: {name}?" for name in sorted(questions.providers) if self.providers.get(name, OPEN) == OPEN]
-        found += [f"fees: {name}?" for name in sorted(questions.fees) if self.fees.get(name, OPEN) == OPEN]
+        found += [f"fees: {name}?" for name in sorted(questions.fees) if self.fees.get(name, "kept" if name == _KEPT else OPEN) == OPEN]
         return found
 
     def for_event(self, questions: EventQuestions) -> EventMapping:
@@ -111,16 +114,22 @@ class PretixMapping(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 if item.kind != "?" and item.shows != "?"
             },
             providers=self.providers,
-            fees={name: answer == "refundable" for name, answer in self.fees.items()},
+            fees={name: answer == "refundable" for name, answer in self.fees.items()} | ({} if _KEPT in self.fees else {_KEPT: False}),
         )
 
 
 def load(text: str) -> PretixMapping:
     """Raises MappingError."""
     try:
-        return msgspec.convert(yaml.safe_load(text) or {}, PretixMapping)
+        return mapping_of(yaml.safe_load(text) or {})
     except yaml.YAMLError as error:
         raise MappingError(f"not YAML: {error}") from None
+
+
+def mapping_of(document: object) -> PretixMapping:
+    """The same from a platform's settings, where the numbers of items are text as everywhere in JSON. Raises MappingError."""
+    try:
+        return msgspec.convert(document, PretixMapping, strict=False)
     except msgspec.ValidationError as error:
         raise MappingError(str(error)) from None
 

@@ -41,7 +41,9 @@ class Checkin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PretixPosition(msgspec.Struct, frozen=True, kw_only=True):
+    id: int
     positionid: int
+    """counts from 1 in its order"""
     item: int
     price: Decimal
     tax_value: Decimal
@@ -53,6 +55,10 @@ class PretixPosition(msgspec.Struct, frozen=True, kw_only=True):
     voucher_budget_use: Decimal | None = None
     checkins: tuple[Checkin, ...] = ()
     canceled: bool = False
+    addon_to: int | None = None
+    """the id of the position that it goes with, and is cancelled with"""
+    blocked: tuple[str, ...] | None = None
+    """who keeps the ticket from admitting anybody"""
 
 
 class PretixFee(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +86,7 @@ class PretixRefund(msgspec.Struct, frozen=True, kw_only=True):
     amount: Decimal
     created: dt.datetime
     payment: int | None = None
+    comment: str | None = None
     details: Any = None
 
 
@@ -89,6 +96,7 @@ class InvoiceAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 class PretixOrder(msgspec.Struct, frozen=True, kw_only=True):
     code: str
+    event: str
     status: str
     datetime: dt.datetime
     last_modified: dt.datetime

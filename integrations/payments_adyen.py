@@ -18,7 +18,7 @@ import httpx
 import msgspec
 
 from integrations.payments_adyen_amounts import step, to_adyen
-from integrations.payments_adyen_errors import failure_of, no_answer, trouble_of
+from integrations.payments_adyen_errors import Trouble, failure_of, trouble_of
 from service.ports import Declined, Movement, OutcomeUnknown, PaymentSeen, RefundRequest, RefundSeen, Traits, Unavailable
 
 # A call is over well before the fifteen seconds of its lease are.
@@ -163,14 +163,14 @@ class AdyenRail:
         except TimeoutError as error:
             raise OutcomeUnknown("no answer in time") from error
         except httpx.TransportError as error:
-            raise failure_of(no_answer(error)) from error
+            raise failure_of(Trouble(cause=error)) from error
         except httpx.HTTPError as error:  # an answer came, and its body cannot be unpacked
             raise OutcomeUnknown("the answer cannot be read") from error
         if not answer.is_success:
             raise failure_of(trouble_of(answer.status_code, answer.headers, answer.content))
         try:
             return msgspec.json.decode(answer.content, type=kind)
-        except msgspec.DecodeError as error:  # it was carried out, and told in a way we cannot read
+        except ValueError as error:  # it was carried out, and told in a way we cannot read
             raise OutcomeUnknown("the answer cannot be read") from error
 
 

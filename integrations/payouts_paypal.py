@@ -159,7 +159,7 @@ class PayPalPayoutRail:
         except (Declined, Unavailable) as unread:
             raise OutcomeUnknown(f"sent before, and the original cannot be read: {unread}") from None
         if (seen.amount, seen.attempt_id) != (request.amount, request.attempt_id):
-            raise Declined("idempotency_misuse", trouble.name)
+            raise Declined("idempotency_misuse", trouble.code)
         return seen
 
 
@@ -183,7 +183,7 @@ def _accepted(request: RefundRequest, key: str, answer: bytes) -> RefundSeen:
 
 def _not_read(trouble: Trouble) -> NoReturn:
     """A read changes nothing, so an unknown outcome is none. Raises Declined("not_found"), Unavailable."""
-    if trouble.from_paypal and trouble.status == 404:
+    if trouble.theirs and trouble.status == 404:
         raise Declined("not_found", trouble.detail) from None
     failure = failure_of(trouble)
     raise (failure if isinstance(failure, Unavailable) else Unavailable(str(failure))) from None

@@ -11,7 +11,8 @@ from typing import Final, Literal
 import httpx
 import msgspec
 
-from integrations.payouts_paypal_errors import NEVER_SENT, Trouble, trouble_of
+from integrations.http_errors import NEVER_SENT
+from integrations.payouts_paypal_errors import Trouble, trouble_of
 from service.ports import Unavailable
 
 # Connecting is a few round trips; whoever needs longer would not answer in ten seconds either, and nothing was sent yet.
@@ -142,7 +143,7 @@ async def _bounded(response: httpx.Response) -> bytes:
 
 def _no_token(trouble: Trouble) -> Unavailable:
     """Nothing was asked for yet, so nothing happened. PayPal says `invalid_client` with a 401, OAuth (RFC 6749, 5.2) allows 400."""
-    if trouble.from_paypal and trouble.status in {400, 401, 403}:
+    if trouble.theirs and trouble.status in {400, 401, 403}:
         return Unavailable(f"PayPal refuses the credentials: {trouble.detail}", configuration=True)
     return Unavailable(
         f"PayPal gave no token: {trouble.detail}",

@@ -87,6 +87,11 @@ class PayPalNotifications:
         self._webhook_ids = tuple(webhook_ids)
         self._few = asyncio.Semaphore(_QUESTIONS_AT_ONCE)
 
+    def worth_asking(self, body: bytes, headers: Mapping[str, str], now: datetime) -> None:
+        """Spares PayPal what no delivery of its own looks like. Raises Forged, ValueError."""
+        _question(headers, now)
+        _read(body)
+
     async def opened(self, body: bytes, headers: Mapping[str, str], now: datetime) -> Sequence[Event]:
         """The event, once PayPal vouches for it. Raises Forged, ValueError, Unavailable when PayPal cannot be asked."""
         asked = _question(headers, now)
@@ -135,7 +140,7 @@ class PayPalNotifications:
             return msgspec.json.decode(answer, type=_Verdict).verification_status == "SUCCESS"
         except Failed as failed:
             trouble = failed.trouble
-            if trouble.from_paypal and trouble.status in {400, 404, 422}:  # they cannot make sense of what was to be vouched for
+            if trouble.theirs and trouble.status in {400, 404, 422}:  # they cannot make sense of what was to be vouched for
                 return False
             failure = failure_of(trouble)
             raise (failure if isinstance(failure, Unavailable) else Unavailable(str(failure))) from None

@@ -176,6 +176,10 @@ class SandboxBooks:
         await self._pool.execute("DELETE FROM sandbox.script WHERE account = $1", self._account)
         await self._pool.execute("DELETE FROM sandbox.pace WHERE account = $1", self._account)
 
+    async def clear_payment(self, payment_ref: str) -> None:
+        """Forget what the script has for one payment."""
+        await self._pool.execute("DELETE FROM sandbox.script WHERE account = $1 AND payment_ref = $2", self._account, payment_ref)
+
     async def set_latency(self, latency_ms: int) -> None:
         """How long every answer takes, after the work is done and committed."""
         await self._pool.execute(

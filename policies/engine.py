@@ -69,6 +69,16 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         return self.mentions if self.answer.ask is None else (*self.mentions, self.answer.ask.fact)
 
 
+class RuleTried(msgspec.Struct, frozen=True, kw_only=True):
+    """What one rule says of some facts. `missing`: why it can be neither true nor false. `answered`: it asks, and that is known already."""
+
+    rule: str
+    value: Literal["true", "false", "unknown"]
+    missing: tuple[str, ...] = ()
+    answered: bool = False
+    decides: bool = False
+
+
 class Pack:
     """A loaded policy: immutable, safe to share between threads, the same answer for the same facts for ever.
 
@@ -120,6 +130,31 @@ class Pack:
                 return _filled(verdict, values) if rule.fills or self.rules[-1].fills else verdict
         # The last rule has no condition (checked when the pack was loaded), so it is always the answer.
         return self.rules[-1].answer
+
+    def trace(self, facts: Mapping[str, object], parameters: Mapping[str, object] = _NOTHING) -> tuple[RuleTried, ...]:
+        """The rules that are read for these facts, up to the one that decides. Raises FactError."""
+        values = self._checked(facts, parameters)
+        activation = self._environment.activation(values)
+        read: list[RuleTried] = []
+        for rule in self.rules:
+            holds = True if rule.when is None else rule.when.value(activation)
+            decides = self._ask(rule, activation, values) is not None
+            read.append(
+                RuleTried(
+                    rule=rule.id,
+                    value="true" if holds is True else "false" if holds is False else "unknown",
+                    missing=() if isinstance(holds, bool) else tuple(name for name in rule.mentions if name not in values),
+                    answered=holds is True and not decides,
+                    decides=decides,
+                )
+            )
+            if decides:
+                break
+        return tuple(read)
+
+    def never(self, rule: Rule, facts: Mapping[str, object]) -> bool:
+        """Whether the rule is false where these facts are so, whatever all others and the parameters are."""
+        return rule.when is not None and rule.when.value(self._environment.activation(dict(facts))) is False
 
     def _checked(self, facts: Mapping[str, object], parameters: Mapping[str, object]) -> dict[str, Any]:
         values: dict[str, Any] = dict(self._defaults)

@@ -44,6 +44,15 @@ def play(pack: Pack, examples: Sequence[Example]) -> Iterator[str]:
             yield f"{pack.name}, rule {rule.id}: no example shows it deciding"
 
 
+def holds(pack: Pack, example: Example) -> bool:
+    """Whether its rule decides it as it expects."""
+    try:
+        verdict = pack.decide(example.given, example.parameters)
+    except FactError:
+        return False
+    return verdict.rule == example.rule and not any(_differences(verdict, example.expect))
+
+
 def _stopped(verdict: Verdict) -> bool:
     return bool(verdict.reason or verdict.unknown)
 

@@ -18,6 +18,8 @@ OPTIONS_MAX = 12
 TEXT_CHARACTERS_MAX = 1_000
 
 _WORD = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
+# Where a line was folded. Spaces that do not break, as before a French question mark, stay what they are.
+_SPACES = re.compile(r"[^\S\u00a0\u202f]+")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
 
@@ -114,7 +116,7 @@ def texts(owner: Part, key: str) -> Texts:
     for language in owner.notes.languages:
         if language not in value:
             owner.error(f"`{key}` lacks the language {language}", entry.line)
-    return {language: " ".join(str(text).split()) for language, text in value.items()}
+    return {language: _SPACES.sub(" ", str(text)).strip() for language, text in value.items()}
 
 
 def wait(owner: Part, entry: Entry) -> Wait:

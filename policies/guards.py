@@ -39,6 +39,7 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     questions_per_case_max: Count
     answer_within_seconds: Seconds
     wait_seconds_max: Seconds
+    platform_answers_within_seconds: Seconds = 86400
     first_look_within_seconds: dict[str, Seconds]
 
 

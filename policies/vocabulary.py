@@ -43,7 +43,19 @@ CAUSES = ("incident", "show_cancelled", "show_postponed", "duplicate_charge", "n
 WAITS = ("incident_end", "dispute_closed", "order_arrives", "payment_settles", "show_date")
 
 # Who reads a queue. A skill nobody has is a case nobody sees.
-SKILLS = ("support", "payments", "playback", "merchandise", "trust", "accessibility", "operations")
+# Three levels: `core` takes what comes, `escalation` what core could not finish in time (leads have it without being given it), specialists
+# what only they can judge.
+SPECIALISTS = ("payments", "access", "merchandise", "trust", "accessibility", "operations")
+# Words from before there were levels, which packs and agents may go on using: whoever has one has the other.
+OLD_SKILLS = {"support": "core", "playback": "access"}
+SKILLS = ("core", "escalation", *SPECIALISTS, *OLD_SKILLS)
+
+
+def skills_like(skill: str) -> tuple[str, ...]:
+    """The words for one skill, this one first."""
+    new = OLD_SKILLS.get(skill, skill)
+    return (skill, *(word for word in (new, *(old for old, as_new in OLD_SKILLS.items() if as_new == new)) if word != skill))
+
 
 # What a person can be advised to do: an action, or an answer in words.
 SUGGESTIONS = (*ACTIONS, "reply")

@@ -22,16 +22,12 @@ class Books:
     async def money(self, caller: Caller, ref: str) -> OrderMoney | None:
         """The money of the order as this caller may see it; None when there is none or it is not theirs. A holder sees no price."""
         viewer = caller.name if caller.kind in {"agent", "machine"} else None
-        address = caller.email.lower() if caller.email else None
-        record = await store.read(self._pool, caller.platform_id, ref, address=address, viewer=viewer)
-        if record is None or (caller.kind == "customer" and not _is_buyer(caller, record)):
+        record = await store.read(self._pool, caller.platform_id, ref, proofs=caller.proofs, viewer=viewer)
+        if record is None or (caller.kind == "customer" and _as_buyer(caller, record) is None):
             return None
         return show(record, to_desk=caller.kind != "customer", arrives=self._arrives)
 
 
-def _is_buyer(caller: Caller, record: MoneyRecord) -> bool:
+def _as_buyer(caller: Caller, record: MoneyRecord) -> IdentityLevel | None:
     """Who holds one of the tickets proved an address too, and is not the buyer."""
-    if not caller.level.at_least(IdentityLevel.VERIFIED):
-        return False
-    by_reference = caller.customer_ref is not None and caller.customer_ref == record.customer_ref
-    return by_reference or (caller.email is not None and record.buyer_is_caller)
+    return caller.as_buyer(proven=record.buyer_proven, customer_ref=record.customer_ref)

@@ -2,83 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from babel import Locale
 
 from service.letters.words import choose_language, choose_locale, money
 from service.model import Money
+from service.texts import TEXTS
 
-_CAUSES: Final[Mapping[str, Mapping[str, str]]] = {
-    "en": {
-        "minutes": "{minutes} of {minutes_of} minutes were missing",
-        "incident": "Part of the show was missing",
-        "show_cancelled": "The show was cancelled",
-        "show_postponed": "The show was moved to another date",
-        "duplicate_charge": "This was charged twice",
-        "no_pass": "This was paid, and there was no ticket for it",
-        "remorse": "You gave this back in time",
-        "agent": "This is a gesture of goodwill",
-        "other": "This was decided for you",
-    },
-    "de": {
-        "minutes": "{minutes} von {minutes_of} Minuten fehlten",
-        "incident": "Ein Teil der Show fehlte",
-        "show_cancelled": "Die Show wurde abgesagt",
-        "show_postponed": "Die Show wurde verschoben",
-        "duplicate_charge": "Das wurde zweimal abgebucht",
-        "no_pass": "Das wurde bezahlt, und es gab kein Ticket dafür",
-        "remorse": "Sie haben das rechtzeitig zurückgegeben",
-        "agent": "Das ist eine Geste der Kulanz",
-        "other": "So wurde es für Sie entschieden",
-    },
-}
-
-# What became of an award. "Arrived" is only said with proof.
-_OUTCOMES: Final[Mapping[str, Mapping[str, str]]] = {
-    "en": {
-        "arrived": "{cause}: {done} of {price} came back.",
-        "sent": "{cause}: {done} of {price} was sent back.",
-        "partly": "{cause}: {done} of {price} was sent back, and {rest} is still to be sent.",
-        "owed": "{cause}: {rest} of {price} is to be sent back.",
-    },
-    "de": {
-        "arrived": "{cause}: {done} von {price} sind zurückgekommen.",
-        "sent": "{cause}: {done} von {price} wurden zurückgesendet.",
-        "partly": "{cause}: {done} von {price} wurden zurückgesendet, {rest} werden noch gesendet.",
-        "owed": "{cause}: {rest} von {price} werden zurückgesendet.",
-    },
-}
-
-_STATES: Final[Mapping[str, Mapping[str, str]]] = {
-    "en": {
-        "with_people": "A person looks at this before {amount} is sent.",
-        "choice_needed": "{amount} could not go back the way it was paid. Please choose where it should go.",
-        "working": "{amount} is being sent.",
-        "sent": "{amount} was sent to {to}. Banks take some days to show it.",
-        "arrived": "{amount} arrived at {to}.",
-        "could_not": "{amount} was not sent.",
-        "credited": "{amount} was given to you as credit.",
-        "released": "The {amount} held on {to} was let go; nothing was charged.",
-    },
-    "de": {
-        "with_people": "Jemand aus unserem Team sieht sich das an, bevor {amount} gesendet werden.",
-        "choice_needed": "{amount} konnten nicht auf dem Weg der Zahlung zurück. Bitte wählen Sie, wohin das Geld gehen soll.",
-        "working": "{amount} werden gerade gesendet.",
-        "sent": "{amount} wurden gesendet ({to}). Banken brauchen einige Tage, bis sie es zeigen.",
-        "arrived": "{amount} sind angekommen ({to}).",
-        "could_not": "{amount} wurden nicht gesendet.",
-        "credited": "{amount} wurden Ihnen gutgeschrieben.",
-        "released": "Die Vormerkung über {amount} ({to}) wurde gelöst; abgebucht wurde nichts.",
-    },
-}
-
-# Where it went when the payment's own name for it is not known, or when it went elsewhere.
-_PLACES: Final[Mapping[str, Mapping[str, str]]] = {
-    "en": {"paid": "the card or account it was paid from", "chosen": "the place that you chose"},
-    "de": {"paid": "auf dem Weg der Zahlung", "chosen": "an das von Ihnen gewählte Ziel"},
-}
+_CAUSES: Final = TEXTS.every("cause")
+_OUTCOMES: Final = TEXTS.every("award")
+_STATES: Final = TEXTS.every("movement")
+_PLACES: Final = TEXTS.every("place")
 
 
 class Speech:
@@ -103,7 +38,9 @@ class Speech:
     def state(self, status: str, amount: int, *, to: str, chosen: bool) -> str:
         """What became of one movement, in one sentence. `to`: as the customer recognises it; `chosen`: the customer said where."""
         places = _PLACES[self.language]
-        return _STATES[self.language][status].format(amount=self._money(amount), to=places["chosen"] if chosen else to or places["paid"])
+        # Of what went elsewhere nobody knows whether a bank of theirs has to show it.
+        said = "sent_chosen" if status == "sent" and chosen else status
+        return _STATES[self.language][said].format(amount=self._money(amount), to=places["chosen"] if chosen else to or places["paid"])
 
     def _money(self, minor: int) -> str:
         return money(Money(minor=minor, currency=self._currency), self._locale)

@@ -10,17 +10,19 @@ import msgspec
 
 from policies import Rails
 from service.callers import Caller
-from service.model import IdentityLevel, new_id
-from service.plan import Rules, rail_cap
+from service.caps import rail_cap
+from service.model import ADDRESSED, IdentityLevel, new_id
+from service.plan import Rules
 from service.ports import RefundRail
 from service.store.flow import Choosing, FlowStore
+from service.store.idempotency import IdempotencyKey
 
 # People send it by hand and write down reference and day.
 MANUAL: Final = "manual"
-# Pay-outs that go to a mail address; the others find their customer by the order.
-ADDRESSED: Final = frozenset({"paypal_payout", "sandbox_payout"})
 
-Status = Literal["chosen", "held", "not_offered", "disputed", "excess", "under_way", "not_strong", "address_needed", "no_address_needed"]
+Status = Literal[
+    "chosen", "held", "repeat", "not_offered", "disputed", "excess", "under_way", "not_strong", "address_needed", "no_address_needed"
+]
 
 
 class Chosen(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,8 +42,9 @@ def offers(rules: Rules, settings: Mapping[str, Any], refund: Choosing) -> tuple
     """
     allowed = (settings.get("payouts") or {}).get("rails") or ()
     by_kind: dict[str, list[str]] = {MANUAL: [MANUAL]}
+    own = settings.get("rails")
     for name in allowed:
-        step = rules.step(name, refund.currency) if name in rules.rails else 0
+        step = rules.step(name, refund.currency) if name in rules.rails and (own is None or name in own) else 0
         if step > 0 and refund.amount % step == 0:
             by_kind.setdefault(rules.rails[name], []).append(name)
     found = [name for kind in rules.backups.offers(refund.reason, refund.currency, by_kind) for name in by_kind[kind]]
@@ -81,15 +84,16 @@ class Choices:
         named = [{"rail": name, "kind": self._rules.rails.get(name, MANUAL)} for name in found]
         await self._store.ask_destination(platform, case, epoch, named, patience)
 
-    async def choose(self, caller: Caller, case: UUID, chosen: Chosen) -> Status:
+    async def choose(self, caller: Caller, key: IdempotencyKey, case: UUID, chosen: Chosen, *, level: IdentityLevel | None) -> Status:
         """The one step: the refund goes the chosen way, or waits for people where it is large or was passed on by an agent.
 
-        A pay-out needs a customer at identity `strong`; an agent's check counts with a second person's. Another way than money back is
-        never taken while the payment is disputed, nor while the first rail may have paid.
+        `level`: how sure it is that a customer is the buyer of the case's order. A pay-out needs `strong`; an agent's check counts with
+        a second person's. Another way than money back is never taken while the payment is disputed, nor while the first rail may have
+        paid. `repeat`: this key has chosen before. Raises KeyReused.
         """
         refund = next((one for one in await self._store.choosing(caller.platform_id, case) if one.operation == chosen.operation), None)
         by_agent = caller.kind == "agent"
-        if not by_agent and not (caller.kind == "customer" and caller.level.at_least(IdentityLevel.STRONG)):
+        if not by_agent and not (level is not None and level.at_least(IdentityLevel.STRONG)):
             return "not_strong"
         settings = await self._store.platform_settings(caller.platform_id)
         if refund is None or chosen.rail not in self._names(settings, refund, by_agent=by_agent):
@@ -97,8 +101,8 @@ class Choices:
         kind = self._rules.rails.get(chosen.rail, MANUAL)
         if (kind in ADDRESSED) != (chosen.address is not None):
             return "address_needed" if kind in ADDRESSED else "no_address_needed"
-        answer = await self._store.choose(self._document(caller, refund, chosen, kind, settings))
-        status: Status = answer["status"]
+        answer = await self._store.choose(key, self._document(caller, refund, chosen, kind, settings))
+        status: Status = "repeat" if answer is None else answer["status"]
         return status
 
     def _names(self, settings: Mapping[str, Any], refund: Choosing, *, by_agent: bool) -> Sequence[str]:
@@ -124,5 +128,5 @@ class Choices:
             "holds": holds,
             "holds_while_tried": ["failover"] if refund.amount > policy.auto_max(refund.currency) else [],
             "approvals": approvals,
-            "caps": [] if kind == MANUAL else [rail_cap(self._rules, settings.get("caps") or {}, chosen.rail, refund.currency)],
+            "caps": [] if kind == MANUAL else [rail_cap(self._rules.guards, settings.get("caps") or {}, chosen.rail, refund.currency)],
         }

@@ -1,30 +1,32 @@
-"""What an agent may do to an order, as the plan that carries it out: causes are checked, limits of the role decide how many must agree."""
+"""What an agent may do to an order, as the plan that carries it out: causes are checked, limits of the role decide how many must agree.
+
+A person acts on their own judgement. A machine agent does alone what the policy itself would do now, within its role's limit; everything
+else it can only propose, and people decide: it never counts as one of them.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from collections.abc import Mapping
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from policies import limit
 from service.callers import Caller
+from service.caps import caps_of
 from service.facts import duplicates_of
-from service.model import new_id
+from service.model import Cause, DeskAction, new_id
 from service.operations import LEASE_SECONDS
-from service.plan import Rules, admits, caps_of, pass_action, payment_order
+from service.plan import Plan, Rules, admits, limits_of, pass_action, payment_order
 from service.view import OrderView, PaymentView, View
-
-Cause = Literal["incident", "show_cancelled", "show_postponed", "duplicate_charge", "no_pass", "remorse", "goodwill"]
 
 # What happened to the show itself: it is owed for what admits to that show.
 _OF_A_SHOW: Final = frozenset({"incident", "show_cancelled", "show_postponed"})
 
 
 class AgentAction(msgspec.Struct, frozen=True, kw_only=True):
-    action: Literal["refund", "reissue_access", "resend_pass", "replace_pass", "void_pass"]
-    reason: str
-    """why, in the agent's words; it stands on the timeline"""
+    action: DeskAction
     pass_id: UUID | None = None
     position: str | None = None
     """of a refund: the platform's reference of the position"""
@@ -44,24 +46,50 @@ class ActionRefused(Exception):  # noqa: N818 - says what happened
         self.message = message
 
 
-def action_document(rules: Rules, caller: Caller, view: View, action: AgentAction) -> dict[str, Any]:
-    """The action as case_act takes it. Raises ActionRefused."""
+def action_document(rules: Rules, caller: Caller, view: View, action: AgentAction, *, policy: Plan | None = None) -> dict[str, Any]:
+    """The action as case_act takes it; `policy`: what the rules would do with the case now, which binds a machine. Raises ActionRefused."""
     refunds = [_refund(rules, caller, view, action)] if action.action == "refund" else []
     passes = [] if refunds else [_pass(view, action)]
+    by_machine = caller.kind == "machine"
+    needed, holds = _needed(rules, caller, view, action) if refunds else (1, ())
+    if by_machine:
+        holds = _holds_of_machine(policy, refunds, passes, alone=not holds)
     return {
         "decision": new_id(),
         "agent": caller.agent_id,
         "actor": caller.name,
-        "reason": action.reason,
         "action": action.action,
         "refunds": refunds,
         "passes": passes,
         "payments": payment_order(view),
-        "needed": _needed(rules, caller, view, action) if refunds else 1,
-        "caps": caps_of(rules, view),
+        "needed": needed,
+        "holds": holds,
+        "counts": not by_machine,
+        "limits": limits_of(rules, view) if by_machine else {},
+        "caps": caps_of(rules.guards, view),
         "ids": [new_id() for _ in payment_order(view)],
         "lease_seconds": LEASE_SECONDS,
     }
+
+
+def _holds_of_machine(
+    policy: Plan | None, refunds: list[dict[str, Any]], passes: list[Mapping[str, Any]], *, alone: bool
+) -> tuple[str, ...]:
+    """Nothing, for what the rules approve now and the role may send; else why people decide."""
+    if policy is None or not all(_approved(policy, one) for one in refunds) or not all(_planned(policy, one) for one in passes):
+        return ("machine",)
+    return policy.holds if alone else ("machine",)
+
+
+def _approved(policy: Plan, refund: Mapping[str, Any]) -> bool:
+    def same(one: Mapping[str, Any]) -> bool:
+        return all(one[name] == refund[name] for name in ("line", "payment", "cause"))
+
+    return any(same(one) and refund["award"] <= one["award"] for one in policy.refunds)
+
+
+def _planned(policy: Plan, entry: Mapping[str, Any]) -> bool:
+    return any((one["pass"], one["action"]) == (entry["pass"], entry["action"]) for one in policy.passes)
 
 
 def _pass(view: View, action: AgentAction) -> Any:
@@ -134,10 +162,15 @@ def _cause(view: View, action: AgentAction) -> str:
     return str(action.cause)
 
 
-def _needed(rules: Rules, caller: Caller, view: View, action: AgentAction) -> int:
-    """How many people must agree, this one included."""
+def _needed(rules: Rules, caller: Caller, view: View, action: AgentAction) -> tuple[int, tuple[str, ...]]:
+    """How many people must agree, this one included, and why."""
     currency = view.order.currency if view.order else ""
     role = rules.guards.roles.get(caller.role)
-    alone = min(limit(role.refund_max, currency) if role else 0, limit(rules.guards.second_person_over, currency))
-    before = sum(one.refunded + one.reserved for one in view.order.payments) if view.order else 0
-    return 2 if action.cause == "goodwill" or before + (action.amount or 0) > alone else 1
+    second = limit(rules.guards.second_person_over, currency)
+    alone = min(limit(role.refund_max, currency) if role else 0, second)
+    all_of_it = sum(one.refunded + one.reserved for one in view.order.payments) + (action.amount or 0) if view.order else 0
+    if action.cause != "goodwill" and all_of_it <= alone:
+        return 1, ()
+    # A program's proposal above its own small limit is one person's to decide; above everybody's it is two people's.
+    needs_two = caller.kind != "machine" or action.cause == "goodwill" or all_of_it > second
+    return 2 if needs_two else 1, ("second_person",)

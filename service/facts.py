@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from service.view import Incident, LineView, OrderView, PassView, PaymentView, ShowView, View
+from service.view import Incident, LineView, OrderView, PassView, PaymentView, ShowView, View, phase
 
 Kind = Literal["position", "pass", "payment", "case"]
 
@@ -26,6 +26,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     answers: Mapping[str, Any]
     opened_at: datetime | None
     """None: the case is being opened now"""
+    player_error: str | None = None
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,15 +124,14 @@ def _common(view: View, asked: Asked) -> dict[str, Any]:
 
 
 def _show_facts(show: ShowView, asked: Asked, now: datetime) -> dict[str, Any]:
-    phase = "before" if now < show.starts_at else "live" if now < show.ends_at else "over"
     return {
         "show.status": show.status,
-        "show.phase": phase,
+        "show.phase": phase(show.starts_at, show.ends_at, now),
         "show.minutes": show.minutes,
         "show.minutes_to_start": _minutes_between(now, show.starts_at),
         "show.minutes_since_end": _minutes_between(show.ends_at, now),
         "show.new_date_known": show.status == "postponed" and show.starts_at > now,
-        "article.key": str(show.settings.get("articles", {}).get(asked.problem, {}).get("url", "")),
+        "article.key": show.help_page(asked.problem, asked.player_error),
     }
 
 

@@ -32,6 +32,9 @@ Email = Annotated[str, Meta(max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\
 Phone = Annotated[str, Meta(min_length=1, max_length=40, pattern=_LINE)]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217, alphabetic code")]
 Language = Annotated[str, Meta(max_length=35, pattern=r"^[A-Za-z]{2,3}([_-][A-Za-z0-9]{2,8})*$(?!\n)", description="RFC 5646")]
+# What a player calls its errors: `MEDIA_ERR_DECODE`, `shaka 3016`, `0x8004b82f`.
+PlayerError = Annotated[str, Meta(min_length=1, max_length=100, pattern=_LINE)]
+
 Word = Annotated[str, Meta(max_length=60, pattern=r"^[a-z][a-z0-9_]*$(?!\n)")]
 
 # Ten billion in a currency of two decimals: above every order, and a thousand of them still add up within a bigint.
@@ -97,8 +100,12 @@ class ShowFeed(_Wire, frozen=True, kw_only=True):
     parameters: Annotated[dict[Word, Annotated[dict[Word, Parameter], Meta(max_length=100)]], Meta(max_length=50)] = {}
     """parameters of policy packs that this show sets differently, by pack"""
     articles: dict[CustomerProblem, Article] = {}
+    known_errors: Annotated[dict[PlayerError, Article], Meta(max_length=200)] = {}
+    """help pages by the code that a player shows, before those by problem"""
     stream_url: Annotated[str, Meta(max_length=500, pattern=r"^https?://[^\s]+$")] | None = None
     """where the stream opens, for letters, with `{show}` and `{token}` filled in; without one, the platform's"""
+    playback_id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,128}$(?!\n)")] | None = None
+    """what the video service that streams it calls it; needed where the platform's edge checks tokens of its own form"""
     rollback: bool = False
     """sales that failed half-way are undone: what a card only holds is let go, what was charged without a ticket is given back"""
 
@@ -136,6 +143,7 @@ class BuyerFeed(_Wire, frozen=True, kw_only=True):
     name: Name | None = None
     email: Email | None = None
     phone: Phone | None = None
+    """with its country (`+49 170 1234567`), codes can go there by text; any other is kept and not texted"""
     customer_ref: Annotated[str, Meta(min_length=1, max_length=255, pattern=_LINE)] | None = None
     """the platform's own id of this customer: `sub` of the JWTs it signs"""
 
@@ -148,6 +156,8 @@ class PassFeed(_Wire, frozen=True, kw_only=True):
     """who makes a new one when this is lost"""
     status: Literal["valid", "void"] = "valid"
     checked_in_at: Instant | None = None
+    delivery: Literal["sent", "bounced", "not_sent"] | None = None
+    """of the letter that brings it, where you know: it came back, or should have gone out and did not. Its holder is offered another"""
 
 
 class PositionFeed(_Wire, frozen=True, kw_only=True, rename={"admission": "pass"}):

@@ -13,13 +13,18 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from service.callers import Caller
+from service import sealed_code
+from service.addresses import provable
+from service.callers import Caller, TextProof
+from service.limits import Asks, Limits, bucket, code_buckets, text_buckets
 from service.model import IdentityLevel, new_id
 from service.platforms import Platform, Platforms
-from service.ports import TokenClaims
-from service.proofs import BadProof, Verifier
+from service.ports_tokens import TokenClaims
+from service.proofs import Verifier
+from service.sealed_code import CodeInside
 from service.sealing import Vault
-from service.store.identity import IdentityStore, Limit, NewCode, OpenOrder
+from service.signed_claims import BadProof
+from service.store.identity import Channel, IdentityStore, Limit, NewCode, OpenOrder
 
 # 256 random bits: nothing to guess, so a plain SHA-256 is enough to keep.
 _TOKEN_BYTES: Final = 32
@@ -28,7 +33,8 @@ _TOKEN: Final = re.compile(r"mgs_[A-Za-z0-9_-]{43}", re.ASCII)
 # A long evening with a show, and the morning after on which the mail is read.
 SESSION_SECONDS: Final = 24 * 3600
 
-# Six digits and five tries: one guess in 200,000 succeeds. Ten minutes: mail is slow on busy evenings, and phones ring.
+# Six digits and five tries: one guess in 200,000 succeeds, in 100,000 while a mail and a text are both on their way. Ten minutes: mail is
+# slow on busy evenings, and phones ring.
 CODE_SECONDS: Final = 10 * 60
 CODE_DIGITS: Final = 6
 
@@ -45,28 +51,12 @@ class TooMany(Exception):  # noqa: N818 - reads as the refusal it is
         self.retry_after_seconds = retry_after_seconds
 
 
+class NoTexts(Exception):  # noqa: N818 - says what there is not
+    """Nobody here sends texts: no texter is configured."""
+
+
 class CodeRefused(Exception):  # noqa: N818 - reads as the refusal it is
     """The digits are wrong, used, too old or there never was a code: these read the same."""
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """How often, and in how many seconds. They count requests and not successes, so being refused says nothing about an order."""
-
-    codes_per_address: tuple[int, int] = (5, 3600)
-    """one mailbox is not filled, and gives a guesser 25 tries an hour at a million codes"""
-    codes_per_address_and_day: tuple[int, int] = (15, 86400)
-    codes_per_order: tuple[int, int] = (10, 3600)
-    """a group asks for one order together"""
-    codes_per_session: tuple[int, int] = (6, 900)
-    codes_per_client: tuple[int, int] = (300, 600)
-    """a mobile network hides thousands of viewers behind one address, and an outage brings them all at once"""
-    tries_per_client: tuple[int, int] = (600, 600)
-    """twice the codes: most people mistype once or never"""
-    sessions_per_client: tuple[int, int] = (3000, 600)
-    cases_per_customer: tuple[int, int] = (30, 3600)
-    """an evening on which everything goes wrong; more is a script that fills the queue"""
-    words_per_customer: tuple[int, int] = (60, 3600)
-    """one a minute: a conversation"""
 
 
 class OpenedSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +71,7 @@ class OpenedSession(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionNow(msgspec.Struct, frozen=True, kw_only=True):
-    """A session as it stands: `level_until` only while a proven level holds."""
+    """A session as it stands: `level_until` only while a proven level holds. `strong` is for orders that mail and text have both proven."""
 
     id: UUID
     level: IdentityLevel
@@ -97,6 +87,9 @@ class CodeAsked(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     client: str
     """the address it came from, for counting"""
+    channel: Channel = "mail"
+    origin: str = ""
+    """the page that asks, for phones that fill a code in on that page alone"""
 
 
 class Identity:
@@ -111,7 +104,9 @@ class Identity:
         vault: Vault,
         clock: Callable[[], datetime],
         limits: Limits | None = None,
+        codes_by_text: bool = False,
     ) -> None:
+        self.codes_by_text = codes_by_text
         self._store = store
         self._platforms = platforms
         self._verifier = verifier
@@ -143,55 +138,75 @@ class Identity:
             session_id=row["id"],
             email=row["email"],
             only_pass=row["only_pass"],
+            text=None
+            if row["text_phone"] is None
+            else TextProof(email=row["text_email"], phone=row["text_phone"], beside_mail=row["both"] is not None),
         )
 
     async def session_now(self, token: str) -> SessionNow | None:
         row = await self._store.session(_hash(token)) if _TOKEN.fullmatch(token) else None
         if row is None:
             return None
-        return SessionNow(id=row["id"], level=IdentityLevel(row["level"]), level_until=row["until"], expires_at=row["expires_at"])
+        level = IdentityLevel.STRONG if row["both"] else IdentityLevel(row["level"])
+        return SessionNow(id=row["id"], level=level, level_until=row["both"] or row["until"], expires_at=row["expires_at"])
 
     async def close_session(self, caller: Caller) -> None:
-        """Ends it at once, and forgets the address that it had proven. A platform's JWT is not ours to end."""
+        """Ends it at once, and forgets the address and the phone that it had proven. A platform's JWT is not ours to end."""
         if caller.session_id is not None:
             await self._store.close_session(caller.platform_id, caller.session_id)
 
     # ---------------------------------------------------------------------------------------------- codes
 
     async def request_code(self, caller: Caller, asked: CodeAsked) -> None:
-        """Writes to the address if it is of the order (or of any): the work and the answer are the same if it is not. Raises TooMany."""
+        """Writes to the address if it is of the order (or of any), or to the phone of its buyer: the work and the answer are the same if
+        there is none, or if the address could be read as another (`provable`). Raises TooMany, NoTexts.
+        """
+        if asked.channel == "text" and not self.codes_by_text:
+            raise NoTexts
         session_id = _own_session(caller)
-        await self._take(caller.platform_id, self._code_limits(session_id, asked))
+        buckets = code_buckets if asked.channel == "mail" else text_buckets
+        asks = Asks(session=session_id, email=asked.email, order_ref=asked.order_ref, client=asked.client)
+        await self._take(caller.platform_id, buckets(self._vault, self._limits, asks))
+        email = asked.email if provable(asked.email) else None
         code_id = new_id()
         digits = f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"
         code = NewCode(
             platform_id=caller.platform_id,
             session_id=session_id,
             id=code_id,
-            email=asked.email,
+            email=email,
             order_ref=asked.order_ref,
             hash=self._code_hash(code_id, digits),
-            sealed=self._vault.seal(digits.encode(), place=code_id.bytes),
+            sealed=sealed_code.seal(
+                self._vault, code_id, CodeInside(digits=digits, email=email or "", order_ref=asked.order_ref, origin=asked.origin)
+            ),
             language=asked.language,
             lifetime_seconds=CODE_SECONDS,
         )
         # fixed size: two ids and nothing else
-        await self._store.request_code(code, caller.platform_id.bytes + code_id.bytes)
+        await self._store.request_code(code, caller.platform_id.bytes + code_id.bytes, channel=asked.channel)
 
     async def verify_code(self, caller: Caller, digits: str, client: str) -> datetime:
-        """Raises the session to `verified`; returns until when. Raises CodeRefused, TooMany."""
+        """Raises the session by what the code proves: one by mail the address, one by text address and phone together. Returns until when.
+
+        Raises CodeRefused, TooMany.
+        """
         session_id = _own_session(caller)
         await self._take(caller.platform_id, [self._limit("try-client", client, self._limits.tries_per_client)])
         tried = await self._store.take_try(caller.platform_id, session_id)
-        if tried is None:
-            raise CodeRefused
-        matches = hmac.compare_digest(tried.hash, self._code_hash(tried.id, digits))
-        until: datetime | None = None
-        if matches and tried.written_to:
-            until = await self._store.prove(caller.platform_id, session_id, tried.id, VERIFIED_SECONDS)
-        if until is None:
-            raise CodeRefused
-        return until
+        fits = [one for one in tried if hmac.compare_digest(one.hash, self._code_hash(one.id, digits)) and one.written_to]
+        for one in fits:
+            until: datetime | None = await self._store.prove(
+                caller.platform_id,
+                session_id,
+                one.id,
+                channel=one.channel,
+                verified_seconds=VERIFIED_SECONDS,
+                strong_seconds=STRONG_SECONDS,
+            )
+            if until is not None:
+                return until
+        raise CodeRefused
 
     # ----------------------------------------------------------------------------------- a platform's JWT
 
@@ -219,7 +234,7 @@ class Identity:
     # ------------------------------------------------------------------------------------ what that opens
 
     async def orders_open_to(self, caller: Caller, order_ref: str | None = None) -> Sequence[OpenOrder]:
-        """The orders that a customer may see, newest first: whole as buyer (by `sub`, or by a proven address), one pass as holder.
+        """The orders that a customer may see, newest first: whole as buyer (by `sub`, a proven address, or by text), one pass as holder.
 
         With `order_ref` that order only. One statement; empty for whoever has proven nothing.
         """
@@ -227,7 +242,7 @@ class Identity:
             return ()
         return await self._store.open_orders(
             caller.platform_id,
-            email=caller.email,
+            proofs=caller.proofs,
             customer_ref=caller.customer_ref,
             only_pass=caller.only_pass,
             order_ref=order_ref,
@@ -240,7 +255,7 @@ class Identity:
         what they checked; a machine without it only relays.
         """
         if caller.kind == "customer":
-            return caller.level if await self.orders_open_to(caller, order_ref) else min_level(caller.level, IdentityLevel.CLAIMED)
+            return _level_of(caller, await self.orders_open_to(caller, order_ref))
         if caller.kind == "machine" and "vouch" not in caller.scopes:
             return IdentityLevel.CLAIMED
         return IdentityLevel.VERIFIED
@@ -253,6 +268,14 @@ class Identity:
         """One more message or answer of a customer. Raises TooMany."""
         await self._take(caller.platform_id, [self._limit("words-customer", caller.key, self._limits.words_per_customer)])
 
+    async def count_look(self, caller: Caller) -> None:
+        """One more look of a customer at what could be done for them. Raises TooMany."""
+        await self._take(caller.platform_id, [self._limit("look-customer", caller.key, self._limits.looks_per_customer)])
+
+    async def count_sign_in(self, platform_id: UUID, client: str) -> None:
+        """One more way to a platform's own provider, from one address. Raises TooMany."""
+        await self._take(platform_id, [self._limit("sign-in-client", client, self._limits.sign_ins_per_client)])
+
     async def forget_old(self) -> None:
         """The clean-up, for a schedule: once an hour keeps the tables small."""
         await self._store.forget_old()
@@ -262,21 +285,8 @@ class Identity:
         if seconds:
             raise TooMany(seconds)
 
-    def _code_limits(self, session_id: UUID, asked: CodeAsked) -> Sequence[Limit]:
-        """Always the same number of buckets, whatever was asked for."""
-        address = asked.email.lower()
-        return [
-            self._limit("code-address", address, self._limits.codes_per_address),
-            self._limit("code-address-day", address, self._limits.codes_per_address_and_day),
-            self._limit("code-order", asked.order_ref or f"none:{session_id.hex}", self._limits.codes_per_order),
-            self._limit("code-session", session_id.hex, self._limits.codes_per_session),
-            self._limit("code-client", asked.client, self._limits.codes_per_client),
-        ]
-
     def _limit(self, kind: str, named: str, limit: tuple[int, int]) -> Limit:
-        """The bucket's name is a keyed hash: the table of limits is no list of addresses."""
-        digest = self._vault.keyed_hash(kind.encode(), named.encode()).hex()
-        return Limit(bucket=f"{kind}:{digest}", most=limit[0], seconds=limit[1])
+        return bucket(self._vault, kind, named, limit)
 
     def _code_hash(self, code_id: UUID, digits: str) -> bytes:
         return self._vault.keyed_hash(b"code", code_id.bytes, digits.encode())
@@ -290,6 +300,13 @@ def level_of_claims(claims: TokenClaims, now: datetime) -> IdentityLevel:
     if claims.second_factor and signed_in is not None and now - signed_in <= timedelta(seconds=STRONG_SECONDS):
         return IdentityLevel.STRONG
     return IdentityLevel.VERIFIED
+
+
+def _level_of(caller: Caller, found: Sequence[OpenOrder]) -> IdentityLevel:
+    """For one order: as its buyer, else as a holder, else nothing is known."""
+    buyer = next((one for one in found if one.role == "buyer"), None)
+    level = None if buyer is None else caller.as_buyer(proven=buyer.proven, customer_ref=buyer.customer_ref)
+    return level or (IdentityLevel.VERIFIED if found else min_level(caller.level, IdentityLevel.CLAIMED))
 
 
 def min_level(one: IdentityLevel, other: IdentityLevel) -> IdentityLevel:

@@ -36,6 +36,11 @@ class Asker(msgspec.Struct, frozen=True, kw_only=True):
     only_pass: UUID | None = None
     """of a holder: the pass of their own"""
 
+    def unproven(self) -> Asker:
+        """The same as somebody who has only said something."""
+        level = IdentityLevel.CLAIMED if self.level.at_least(IdentityLevel.CLAIMED) else IdentityLevel.ANONYMOUS
+        return Asker(requester="nobody", level=level)
+
     def seen(self, view: View, *, named_show: bool) -> View:
         """The view as this asker may use it: until it is known who asks without the order, and without a show that only the order told."""
         if self.level.at_least(IdentityLevel.VERIFIED):
@@ -65,6 +70,11 @@ def asks(caller: Caller, view: View, contact: SaysChecked) -> Asker:
     return _customer(caller, view, contact.passes)
 
 
+def may_name(caller: Caller) -> bool:
+    """Whether an unknown order that this caller names is asked for at its platform: anybody else could have us ask all day."""
+    return caller.kind != "customer" or caller.level.at_least(IdentityLevel.VERIFIED)
+
+
 def asked_before(row: CaseRow, view: View) -> Asker:
     """Who opened the case counts as they were known then: what was promised then is not asked for twice."""
     only = row.passes[0] if row.requester == "holder" and row.passes else None
@@ -85,9 +95,9 @@ def _customer(caller: Caller, view: View, passes: Sequence[UUID]) -> Asker:
     nobody = Asker(requester="nobody", level=claimed)
     if view.order is None or not caller.level.at_least(IdentityLevel.VERIFIED):
         return nobody
-    by_reference = caller.customer_ref is not None and view.order.customer_ref == caller.customer_ref
-    if by_reference or (caller.email is not None and view.order.buyer_is_caller):
-        return Asker(requester="buyer", level=caller.level)
+    as_buyer = caller.as_buyer(proven=view.order.buyer_proven, customer_ref=view.order.customer_ref)
+    if as_buyer is not None:
+        return Asker(requester="buyer", level=as_buyer)
     mine = {line.id for line in view.order.lines if line.mine} if caller.email is not None else set()
     own = [one for one in view.order.passes if one.line in mine and one.status == "valid"]
     if own:

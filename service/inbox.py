@@ -14,7 +14,9 @@ import msgspec
 import structlog
 
 from service.crew import Crew
-from service.ports import DisputeNews, Event, News, Notifications, RefundNews, Unavailable
+from service.identity import TooMany
+from service.ports import AsksProcessor, DisputeNews, Event, News, Notifications, RefundNews, Unavailable
+from service.sealing import Vault
 from service.store.inbox import InboxRow, InboxStore
 
 log: Final = structlog.get_logger()
@@ -29,6 +31,10 @@ KINDS: Final[Mapping[str, frozenset[str]]] = {
 
 # Processors give up after some ten seconds; PayPal is asked whether the signature is its own.
 _VERIFY_SECONDS_MAX: Final = 8.0
+# What an address may have the processor asked about posts that are not its own. A processor's own deliveries, many side by side, stay far
+# below and get each question back; whoever forges them costs it thirty questions a minute, where they could cost thousands.
+QUESTIONS_MOST: Final = 60.0
+QUESTIONS_PER_SECOND: Final = 0.5
 # A batch of the largest body there is has fewer; what has more is nobody's batch.
 _EVENTS_MAX: Final = 1000
 # Ids of processors have 20 to 60 characters, and an index entry a maximum of its own.
@@ -77,7 +83,9 @@ class Inbox:
         kinds: Mapping[str, str],
         crew: Crew,
         clock: Callable[[], datetime],
+        vault: Vault,
     ) -> None:
+        self._vault = vault
         self._store = store
         self._refunds = refunds
         self._notifications = notifications
@@ -94,21 +102,37 @@ class Inbox:
             return names[0] if len(names) == 1 else None
         return rail if rail in names else None
 
-    async def take(self, rail: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-        """Verifies, keeps what is new, and gives what the processor wants to read back. What is forged costs the database nothing.
+    async def take(self, rail: str, body: bytes, headers: Mapping[str, str], *, client: str) -> bytes:
+        """Verifies, keeps what is new, and gives what the processor wants to read back. What is forged leaves nothing behind.
 
-        Raises Forged, ValueError for what cannot be read, Unavailable where the processor has to be asked and does not answer.
+        `client`: the address it came from, for counting. Raises Forged, ValueError for what cannot be read, Unavailable where the processor
+        has to be asked and does not answer, TooMany where this address has had it asked too often about what was not its own.
         """
         webhook = self._notifications[rail]
+        counted = None
+        if isinstance(webhook, AsksProcessor):
+            webhook.worth_asking(body, headers, self._clock())
+            counted = await self._count_question(rail, client)
         try:
             async with asyncio.timeout(_VERIFY_SECONDS_MAX):
                 events = await webhook.opened(body, headers, self._clock())
         except TimeoutError as error:
             raise Unavailable("the processor does not say whether it is its own") from error
+        if counted is not None:
+            await self._store.return_question(rail, counted, most=QUESTIONS_MOST)
         check_events(events)
         if events and await self._store.keep(rail, events):
             self.wake()
         return webhook.reply
+
+    async def _count_question(self, rail: str, client: str) -> str:
+        """The bucket's name: a keyed hash, so that the table of buckets is no list of addresses. Raises TooMany."""
+        bucket = self._vault.keyed_hash(b"webhook", client.encode()).hex()
+        seconds = await self._store.take_question(rail, bucket, most=QUESTIONS_MOST, per_second=QUESTIONS_PER_SECOND)
+        if seconds:
+            log.warning("webhook_questions_used_up", rail=rail)
+            raise TooMany(seconds)
+        return bucket
 
     def wake(self) -> None:
         """Starts applying what is due, unless this process is at it already. Returns at once."""

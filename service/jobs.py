@@ -6,7 +6,7 @@ A job may run twice (its worker was killed after the mail went out): the mail th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
@@ -19,11 +19,13 @@ from pgqueuer.errors import RetryRequested
 from pgqueuer.models import Schedule
 
 from service.code_letters import CodeLetters
+from service.code_texts import CodeTexts
 from service.identity import Identity
 from service.inbox import Inbox
 from service.ports import Declined, Mailer, OutcomeUnknown, Unavailable
 from service.post import CaseMail, Post
 from service.store import idempotency, jobs
+from service.store.notices import NoticeStore
 from service.store.pool import Pool
 
 log: Final = structlog.get_logger()
@@ -42,6 +44,8 @@ _RETRY_SECONDS_FIRST: Final = 2.0
 _RETRY_SECONDS_LAST: Final = 300.0
 # With waits of five minutes about a day: news older than that is better found in the case.
 MAIL_TRIES_MAX: Final = 300
+# With the waits above a bit more than an hour.
+_NEWS_TRIES_MAX: Final = 20
 # A mistake of ours does not mend itself; a database that is being restarted does, within minutes.
 _MISTAKE_TRIES_MAX: Final = 10
 # The database is away: look again this often.
@@ -75,10 +79,23 @@ class ReplyJob(msgspec.Struct, frozen=True, kw_only=True):
     message: UUID
 
 
+class AfterShowJob(msgspec.Struct, frozen=True, kw_only=True):
+    platform: UUID
+    case: UUID
+
+
+class FollowJob(msgspec.Struct, frozen=True, kw_only=True):
+    platform: UUID
+    notice: UUID
+    person: UUID
+    seq: int
+    """of the change that the letter was planned for"""
+
+
 class Jobs:
     """One a process: consumes the queue in the process's own event loop, over a connection of its own to `dsn`.
 
-    `slow`: bounded passes, each run once a minute by one process.
+    `slow`: bounded passes, each run once a minute by one process; `forgetting`: further passes of the clean-up.
     """
 
     def __init__(
@@ -89,22 +106,29 @@ class Jobs:
         post: Post,
         mailer: Mailer,
         codes: CodeLetters,
+        texts: CodeTexts | None = None,
         identity: Identity,
         inbox: Inbox,
         slow: Mapping[str, SlowPass],
+        forgetting: Sequence[SlowPass] = (),
     ) -> None:
         self._pool = pool
         self._dsn = dsn
         self._post = post
         self._mailer = mailer
         self._codes = codes
+        self._texts = texts
         self._identity = identity
         self._inbox = inbox
         self._slow = slow
+        self._forgetting = forgetting
 
     async def tell_waiting(self, most: int) -> int:
-        """Enqueues a letter for each case whose customer has news and is not watching; how many. Safe in every process at once."""
-        return await jobs.tell(self._pool, most)
+        """Enqueues a letter for each case whose customer has news and is not watching, and for who follows a show's notice; how many.
+
+        Safe in every process at once.
+        """
+        return await jobs.tell(self._pool, most) + await NoticeStore(self._pool).tell(most)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, then finishes what is under way. A lost database is waited for."""
@@ -132,7 +156,8 @@ class Jobs:
                 ending.cancel()
 
     def _register(self, queue: PgQueuer) -> None:
-        for name, work in (("tell_customer", self.tell_customer), ("send_reply", self.send_reply), ("send_code", self.send_code)):
+        works = (self.tell_customer, self.send_reply, self.send_code, self.send_text, self.ask_after_show, self.tell_follower)
+        for name, work in ((one.__name__, one) for one in works):
             queue.entrypoint(name, on_failure="hold", accepts_context=False)(partial(_guarded, name, work))
         queue.schedule("forget_old", _FORGET_CRON, accepts_context=False)(partial(_on_schedule, self.forget_old))
         for name, slow in self._slow.items():
@@ -155,12 +180,45 @@ class Jobs:
         if letter is not None:
             await self._deliver(job.platform, letter, tries)
 
+    async def ask_after_show(self, payload: bytes, tries: int) -> None:
+        """Asks a customer a day after the show how it was. Raises as tell_customer does."""
+        job = msgspec.json.decode(payload, type=AfterShowJob)
+        letter = await self._post.after_show_letter(job.platform, job.case)
+        if letter is not None:
+            await self._deliver(job.platform, letter, tries)
+
+    async def tell_follower(self, payload: bytes, tries: int) -> None:
+        """Tells one who follows a show's notice. Raises as tell_customer does, but for an hour at most: then it is no news any more."""
+        job = msgspec.json.decode(payload, type=FollowJob)
+        mail = await self._post.notice_letter(job.platform, job.notice, job.person, job.seq)
+        if mail is None:
+            return
+        try:
+            async with asyncio.timeout(_SEND_SECONDS_MAX):
+                await self._mailer.send(mail)
+        except Declined as refused:
+            log.info("notice_refused", notice=job.notice.hex, code=refused.code)
+        except (Unavailable, OutcomeUnknown, TimeoutError):
+            if tries < _NEWS_TRIES_MAX:
+                raise
+            log.info("notice_unreachable", notice=job.notice.hex)
+
     async def send_code(self, payload: bytes, _tries: int) -> None:
         """Sends a one-time code; one that has run out ends by itself, and an address that is refused shows nobody's code."""
         try:
             await self._codes.send_code(payload)
         except Declined as refused:
             log.info("code_refused", code=refused.code)
+
+    async def send_text(self, payload: bytes, _tries: int) -> None:
+        """Sends a one-time code by text, likewise. Where nobody sends texts any more there is nothing to do."""
+        if self._texts is None:
+            log.error("text_misconfigured", detail="a code was to go by text, and MAKEGOOD_TEXT is none")
+            return
+        try:
+            await self._texts.send_text(payload)
+        except Declined as refused:
+            log.info("text_refused", code=refused.code)
 
     async def _deliver(self, platform: UUID, letter: CaseMail, tries: int) -> None:
         """Sends, and says so on the timeline. An address that refuses, or cannot be reached for a day, ends with an entry that says so."""
@@ -183,6 +241,8 @@ class Jobs:
         await idempotency.forget_old(self._pool)
         await jobs.forget_old(self._pool)
         await self._inbox.forget_old()
+        for forget in self._forgetting:
+            await forget()
 
     async def catch_up(self) -> None:
         """Asks the processors for what they could not deliver within the last week."""
@@ -196,7 +256,7 @@ async def _guarded(name: str, work: Callable[[bytes, int], Awaitable[None]], job
     except (Unavailable, OutcomeUnknown, TimeoutError) as failure:
         asked = failure.retry_after_seconds if isinstance(failure, Unavailable) else None
         if isinstance(failure, Unavailable) and failure.configuration:
-            log.error("mail_misconfigured", detail=failure.detail)  # noqa: TRY400 - where it happened is plain
+            log.error("text_misconfigured" if name == "send_text" else "mail_misconfigured", detail=failure.detail)  # noqa: TRY400 - where it happened is plain
         raise RetryRequested(delay=timedelta(seconds=max(asked or 0.0, retry_seconds(job.attempts))), reason=_kind(failure)) from None
     except Exception as error:  # noqa: BLE001 - the queue has to hear of it without its text
         log.error("job_failed", job=name, error=_kind(error), tries=job.attempts)  # noqa: TRY400 - its text may quote an address

@@ -12,7 +12,8 @@ import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from service.ports import JwksSource, Unavailable
+from service.ports import Unavailable
+from service.ports_tokens import JwksSource
 
 # A key that the platform withdraws is refused by us this much later at most, while its address answers.
 _FRESH_SECONDS: Final = 600.0

@@ -1,8 +1,7 @@
-"""Tokens of platforms and agents: made once, shown once, kept as a hash; and the installation's own signing keys."""
+"""Tokens of platforms and agents: made once, shown once, kept as a hash, rotated with two that work at once."""
 
 from __future__ import annotations
 
-import base64
 import re
 import secrets
 from collections.abc import Collection, Mapping, Sequence
@@ -12,12 +11,10 @@ from typing import Final, Literal
 from uuid import UUID
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from service import tokens
 from service.callers import Caller
 from service.model import IdentityLevel, new_id
-from service.store.keys import Change, KeyStore, NewKey, SigningKeyRow, SigningKeyStore
+from service.store.keys import Change, KeyEnd, KeyStore, KnownAgent, NewKey
 
 # 256 random bits: nothing to guess, so a plain SHA-256 is enough to keep.
 _TOKEN_BYTES: Final = 32
@@ -26,6 +23,9 @@ _TOKEN: Final = re.compile(r"mgk_[A-Za-z0-9_-]{43}", re.ASCII)
 # A year: long enough not to break a shop on a holiday, short enough that forgotten keys die.
 DAYS_DEFAULT: Final = 365
 DAYS_MAX: Final = 3650
+# Time to bring the new token to every machine, over a weekend if need be; a month of two tokens is one that somebody forgot.
+OVERLAP_SECONDS_DEFAULT: Final = 72 * 3600
+OVERLAP_SECONDS_MAX: Final = 31 * 86400
 
 Role = Literal["agent", "lead", "machine"]
 
@@ -35,22 +35,51 @@ SCOPES: Final[Mapping[str, str]] = {
     "cases:write": "open cases and write to them",
     "cases:read": "read cases and timelines",
     "access:check": "ask whether an access token opens a stream",
-    "brakes:write": "pause and resume actions, set modes and caps",
+    "brakes:write": "pause and resume actions, set modes and caps, say what every widget of a show says",
+    "events:read": "read what happened, and how its delivery goes",
+    "endpoints:write": "say where events are sent",
     "queue:work": "take, answer and give back queued cases",
     "actions:write": "start actions and agree to them",
+    "referrals:write": "answer for the teams that a case was referred to (people: with the skill `trust`)",
+    "keys:write": "make, rotate and revoke keys of the platform, with no more scopes than its own",
+    "agents:write": "make agents and their keys, disable them, change their roles and skills (a lead: disable, and change skills)",
+    "settings:write": "change the platform's settings",
+    "replies:write": "write to customers, keep drafts and attach files (machine agents, on cases they have; people: with queue:work)",
+    "cases:end": "end cases (machine agents, ones they have; people: with queue:work)",
+    "cases:park": "put cases aside and refer them to other teams (machine agents, ones they have; people: with queue:work)",
     "vouch": "count as having checked who asks (machine agents only; people need it not)",
 }
 
 _DEFAULT_SCOPES: Final[Mapping[str, tuple[str, ...]]] = {
-    "platform": ("orders:write", "orders:read", "cases:write", "cases:read", "access:check", "brakes:write"),
-    "agent": ("orders:read", "cases:write", "cases:read", "queue:work", "actions:write"),
-    "lead": ("orders:read", "cases:write", "cases:read", "queue:work", "actions:write", "brakes:write"),
-    "machine": ("orders:read", "cases:write", "cases:read", "queue:work", "actions:write"),
+    "platform": (
+        "orders:write",
+        "orders:read",
+        "cases:write",
+        "cases:read",
+        "access:check",
+        "brakes:write",
+        "events:read",
+        "endpoints:write",
+    ),
+    "agent": ("orders:read", "cases:write", "cases:read", "queue:work", "actions:write", "referrals:write"),
+    "lead": ("orders:read", "cases:write", "cases:read", "queue:work", "actions:write", "referrals:write", "brakes:write", "agents:write"),
+    # What the tools of `makegood mcp` need: whoever talks a program into something has no more than those either.
+    "machine": ("orders:read", "cases:read", "queue:work", "actions:write"),
+}
+
+# What a key has only where it was asked for by name.
+_ON_REQUEST: Final[Mapping[str, tuple[str, ...]]] = {
+    "platform": ("referrals:write", "keys:write", "agents:write", "settings:write"),
+    "machine": ("cases:write", "replies:write", "cases:end", "cases:park", "vouch"),
 }
 
 
 class KeyRequestError(ValueError):
     """A key that cannot be made; the message says why."""
+
+
+class RoleKept(Exception):  # noqa: N818 - says what happened
+    """There is an agent of that name with another role, and it keeps it."""
 
 
 class MadeKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +95,7 @@ class MadeKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Keys:
-    """Makes, finds and revokes keys."""
+    """Makes, finds and rotates keys."""
 
     def __init__(self, store: KeyStore) -> None:
         self._store = store
@@ -99,11 +128,13 @@ class Keys:
         )
 
     async def make_platform_key(
-        self, platform_id: UUID, *, name: str, scopes: Collection[str], days: int | None, change: Change
+        self, platform_id: UUID, *, name: str, scopes: Collection[str], days: int | None, change: Change, key_id: UUID | None = None
     ) -> MadeKey:
-        """Raises KeyRequestError. `days` None: it never runs out. No scopes: all that a platform has use for."""
-        chosen = _scopes(scopes, "platform")
-        return await self._make(platform_id, kind="platform", agent_id=None, name=name, scopes=chosen, days=days, change=change)
+        """Raises KeyRequestError. `days` None: it never runs out. No scopes: all that a platform has use for. `key_id`: its id to be."""
+        chosen = scopes_of(scopes, "platform")
+        return await self._make(
+            platform_id, kind="platform", agent_id=None, name=name, scopes=chosen, days=days, change=change, key_id=key_id
+        )
 
     async def make_agent_key(
         self,
@@ -115,63 +146,81 @@ class Keys:
         scopes: Collection[str],
         days: int | None,
         change: Change,
+        key_id: UUID | None = None,
+        known: KnownAgent = "takes_role",
     ) -> MadeKey:
-        """Makes the agent too, or gives a known one of that name this role and these skills. Raises KeyRequestError."""
-        chosen = _scopes(scopes, role)
+        """Makes the agent too, or gives a known one of that name this role and these skills. Raises KeyRequestError, RoleKept."""
+        chosen = scopes_of(scopes, role)
         _check(name, days)
-        agent_id = await self._store.make_agent(platform_id, new_id(), name, role, sorted(set(skills)))
-        return await self._make(platform_id, kind="agent", agent_id=agent_id, name=name, scopes=chosen, days=days, change=change)
+        agent_id = await self._store.make_agent(platform_id, new_id(), name, change, role=role, skills=sorted(set(skills)), known=known)
+        if agent_id is None:
+            raise RoleKept
+        return await self._make(
+            platform_id, kind="agent", agent_id=agent_id, name=name, scopes=chosen, days=days, change=change, key_id=key_id
+        )
+
+    async def rotate(
+        self, platform_id: UUID, key_id: UUID, *, overlap_seconds: float, days: int | None, change: Change, end: KeyEnd = "anew"
+    ) -> MadeKey | None:
+        """A new token for the same key; the one before works for the overlap still, and ends by itself. Of three, the oldest ends at once.
+
+        None: there is no such key that works. `days` from now; None: it never runs out. Raises KeyRequestError.
+        """
+        if not 0 <= overlap_seconds <= OVERLAP_SECONDS_MAX:
+            raise KeyRequestError(f"an overlap is 0 to {OVERLAP_SECONDS_MAX} seconds")
+        _check_days(days)
+        token = _new_token()
+        if not await self._store.rotate(platform_id, key_id, _hash(token), change, overlap_seconds=overlap_seconds, days=days, end=end):
+            return None
+        found = await self._store.one(platform_id, key_id)
+        assert found is not None  # noqa: S101 - keys are never deleted
+        return MadeKey(id=key_id, token=token, scopes=tuple(found.scopes), expires_at=found.expires_at)
 
     async def _make(
-        self, platform_id: UUID, *, kind: str, agent_id: UUID | None, name: str, scopes: tuple[str, ...], days: int | None, change: Change
+        self,
+        platform_id: UUID,
+        *,
+        kind: str,
+        agent_id: UUID | None,
+        name: str,
+        scopes: tuple[str, ...],
+        days: int | None,
+        change: Change,
+        key_id: UUID | None,
     ) -> MadeKey:
         _check(name, days)
-        token = f"mgk_{secrets.token_urlsafe(_TOKEN_BYTES)}"
+        token = _new_token()
         key = NewKey(
-            platform_id=platform_id, id=new_id(), kind=kind, agent_id=agent_id, name=name, hash=_hash(token), scopes=scopes, days=days
+            platform_id=platform_id,
+            id=key_id or new_id(),
+            kind=kind,
+            agent_id=agent_id,
+            name=name,
+            hash=_hash(token),
+            scopes=scopes,
+            days=days,
         )
         return MadeKey(id=key.id, token=token, scopes=scopes, expires_at=await self._store.make(key, change))
 
 
-class SigningKeys:
-    """The keys that access tokens are signed with. The private halves rest sealed and are opened once a process."""
-
-    def __init__(self, store: SigningKeyStore, sealer: tokens.Sealer) -> None:
-        self._store = store
-        self._sealer = sealer
-
-    async def ensure(self) -> None:
-        """Makes the first key of a new installation. Any number of processes may ask at once: one key comes of it."""
-        if any(row.state == "current" for row in await self._store.all()):
-            return
-        key = tokens.generate()
-        await self._store.add_first(key.kid, self._sealer.seal(key), tokens.jwk(key.kid, key.public))
-
-    async def current(self) -> tokens.SigningKey:
-        """The key to sign with. Raises LookupError before `ensure`, tokens.Unsealable under another installation secret."""
-        for row in await self._store.all():
-            if row.state == "current":
-                return self._sealer.open(row.kid, row.sealed_private)
-        raise LookupError("there is no signing key yet")
-
-    async def public(self) -> tokens.PublicKeys:
-        """What tokens are checked with: today's key, the next one, and old ones that still have tokens about."""
-        return {row.kid: _public(row) for row in await self._store.all()}
-
-
-def _public(row: SigningKeyRow) -> Ed25519PublicKey:
-    x = row.public_jwk["x"]
-    return Ed25519PublicKey.from_public_bytes(base64.urlsafe_b64decode(x + "=" * (-len(x) % 4)))
+def _new_token() -> str:
+    return f"mgk_{secrets.token_urlsafe(_TOKEN_BYTES)}"
 
 
 def _hash(token: str) -> bytes:
     return sha256(token.encode()).digest()
 
 
-def _scopes(asked: Collection[str], role: str) -> tuple[str, ...]:
+def allowed_scopes(role: str) -> frozenset[str]:
+    """What such a key can have; `role` is an agent's, or `platform`."""
+    return frozenset({*_DEFAULT_SCOPES[role], *_ON_REQUEST.get(role, ())})
+
+
+def scopes_of(asked: Collection[str], role: str) -> tuple[str, ...]:
+    """What such a key gets: what is asked for, or without that all that it has use for. Raises KeyRequestError."""
     if not asked:
         return _DEFAULT_SCOPES[role]
-    allowed = {*_DEFAULT_SCOPES[role], *(("vouch",) if role == "machine" else ())}
+    allowed = allowed_scopes(role)
     wrong = sorted(set(asked) - allowed)
     if wrong:
         raise KeyRequestError(f"a {role} key cannot have {', '.join(wrong)}; it can have {', '.join(sorted(allowed))}")
@@ -181,6 +230,10 @@ def _scopes(asked: Collection[str], role: str) -> tuple[str, ...]:
 def _check(name: str, days: int | None) -> None:
     if not name or len(name) > 80 or not name.isprintable():
         raise KeyRequestError("a name has 1 to 80 printable characters: it stands on timelines")
+    _check_days(days)
+
+
+def _check_days(days: int | None) -> None:
     if days is not None and not 1 <= days <= DAYS_MAX:
         raise KeyRequestError(f"a key lives 1 to {DAYS_MAX} days")
 

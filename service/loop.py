@@ -10,6 +10,7 @@ import structlog
 from service.crew import Crew
 from service.operations import LEASE_SECONDS, Operations
 from service.resolution import Resolution
+from service.rounds import rounds
 from service.store.flow import ClaimedCase, ClaimedOperation, FlowStore
 from service.watch import Watch
 
@@ -58,18 +59,7 @@ class Loop:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Runs until told to stop. A failure (the database is away) is logged, and the next second tries again."""
-        while not stop.is_set():
-            busy = False
-            try:
-                busy = await self.once()
-            except Exception:
-                log.exception("claim_failed")
-            if not busy:
-                try:
-                    async with asyncio.timeout(EVERY_SECONDS):
-                        await stop.wait()
-                except TimeoutError:
-                    continue
+        await rounds(self.once, stop, every_seconds=EVERY_SECONDS, failed="claim_failed")
 
     async def once(self) -> bool:
         """One round; True when there was as much to do as there were places, so that more may be due."""
@@ -92,8 +82,8 @@ class Loop:
 
     async def _advance(self, one: ClaimedOperation, since: float) -> None:
         await self._operations.advance(one.platform, one.id, one.epoch, since=since, rail=one.rail, state=one.state, priority=one.priority)
-        await self._watch.tell(one.case)
+        self._watch.tell(one.case)
 
     async def _resolve(self, one: ClaimedCase) -> None:
         await self._resolution.resolve(one.platform, one.id, one.epoch)
-        await self._watch.tell(one.id)
+        self._watch.tell(one.id)

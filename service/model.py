@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import msgspec
@@ -49,22 +49,18 @@ class Channel(StrEnum):
     API = "api"
 
 
-class CaseState(StrEnum):
-    OPEN = "open"
-    RESOLVED = "resolved"
-    DENIED = "denied"
-    JOINED = "joined"
-    CLOSED = "closed"
+# What a case waits for whose platform's own system does not answer.
+PLATFORM_ANSWERS: Final = "platform_answers"
+
+# Kinds of pay-outs that go to a mail address; the others find their customer by the order.
+ADDRESSED: Final = frozenset({"paypal_payout", "sandbox_payout"})
 
 
-class Owner(StrEnum):
-    """Who has an open case now; each comes with a due_at, so that none is forgotten."""
+DeskAction = Literal["refund", "reissue_access", "resend_pass", "replace_pass", "void_pass"]
+"""what an agent may do; the other actions are the policy's"""
 
-    PROCESS = "process"
-    AGENT = "agent"
-    OPERATION = "operation"
-    TIMER = "timer"
-    QUEUE = "queue"
+Cause = Literal["incident", "show_cancelled", "show_postponed", "duplicate_charge", "no_pass", "remorse", "goodwill"]
+"""why an agent gives money back"""
 
 
 class ActionKind(StrEnum):
@@ -74,29 +70,6 @@ class ActionKind(StrEnum):
     REPLACE_PASS = "replace_pass"
     VOID_PASS = "void_pass"
     GOODWILL_CREDIT = "goodwill_credit"
-
-
-class OperationState(StrEnum):
-    HELD = "HELD"
-    READY = "READY"
-    SENT = "SENT"
-    NEEDS_REVIEW = "NEEDS_REVIEW"
-    CHOICE_NEEDED = "CHOICE_NEEDED"
-    DONE = "DONE"
-    REFUSED = "REFUSED"
-    FAILED = "FAILED"
-
-
-class AttemptState(StrEnum):
-    PREPARED = "PREPARED"
-    UNKNOWN = "UNKNOWN"
-    ACCEPTED = "ACCEPTED"
-    SUCCEEDED = "SUCCEEDED"
-    NEEDS_REVIEW = "NEEDS_REVIEW"
-    REJECTED = "REJECTED"
-    FAILED = "FAILED"
-    CANCELED = "CANCELED"
-    CLOSED_NOT_SENT = "CLOSED_NOT_SENT"
 
 
 class IdentityLevel(StrEnum):
@@ -147,6 +120,8 @@ class WireId(StrEnum):
     OPERATION = "op"
     CONTACT = "contact"
     MESSAGE = "msg"
+    PREVIEW = "prev"
+    ATTACHMENT = "att"
     DECISION = "dec"
     PASS = "pass"
     POSITION = "pos"
@@ -158,6 +133,8 @@ class WireId(StrEnum):
     SESSION = "sess"
     KEY = "key"
     AGENT = "agent"
+    ENDPOINT = "ep"
+    REFERRAL = "referral"
 
 
 def new_id() -> UUID:

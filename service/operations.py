@@ -32,6 +32,8 @@ OTHER_KEY_SECONDS: Final = 86_400
 _OTHER_RAILS: Final = frozenset({"mail", "issuer"})
 # Work below this priority is what somebody waits for.
 BULK: Final = 2
+# A platform's own system that does not answer is asked again this soon, before a refund that has waited leaves.
+ORDER_SECONDS: Final = 30.0
 
 
 class Letters(Protocol):
@@ -39,6 +41,16 @@ class Letters(Protocol):
 
     async def pass_letter(self, platform: UUID, operation: UUID) -> Mail | None:
         """The mail, ready to send; None when there is no address to send it to."""
+
+
+class IssuersOfPlatforms(Protocol):
+    async def issuer(self, platform_id: UUID, name: str) -> PassIssuer | None:
+        """The platform's own system where it makes the passes."""
+
+
+class ReadsOrder(Protocol):
+    async def read(self, platform: UUID, ref: str) -> str:
+        """Reads an order at its platform and stores it: `read`, `none`, `not_understood` or `unavailable`."""
 
 
 class Operations:
@@ -51,6 +63,8 @@ class Operations:
         refunds: Refunds,
         mailer: Mailer,
         issuers: Mapping[str, PassIssuer],
+        own: IssuersOfPlatforms | None = None,
+        orders: ReadsOrder | None = None,
         letters: Letters,
         brakes: Brakes,
         monotonic: Callable[[], float] = time.monotonic,
@@ -59,6 +73,8 @@ class Operations:
         self._refunds = refunds
         self._mailer = mailer
         self._issuers = issuers
+        self._own = own
+        self._orders = orders
         self._letters = letters
         self._brakes = brakes
         self._monotonic = monotonic
@@ -97,11 +113,24 @@ class Operations:
             await self._store.do_here(platform, operation, epoch, new_barcode(), new_id())
             return
         begun = await self._begin(platform, operation, epoch)
+        if begun.what == "order":
+            if not await self._read_order(platform, operation, epoch, begun.order):
+                return
+            begun = await self._begin(platform, operation, epoch)
         if begun.status == "read_first":
             if not await self._refunds.proves(platform, operation, epoch, begun):
                 return
             begun = await self._begin(platform, operation, epoch)
         await self._carry_on(platform, operation, epoch, begun, since=since, interactive=priority < BULK)
+
+    async def _read_order(self, platform: UUID, operation: UUID, epoch: int, ref: str) -> bool:
+        """Reads an order again whose refund has waited. False: not now, or people look at it first."""
+        read = "unavailable" if self._orders is None else await self._orders.read(platform, ref)
+        if read == "unavailable":
+            await self._store.order_unread(platform, operation, epoch, seconds=ORDER_SECONDS)
+        elif read != "read":
+            await self._store.order_unclear(platform, operation, epoch, "order_gone" if read == "none" else "order_not_understood")
+        return read == "read"
 
     async def _begin(self, platform: UUID, operation: UUID, epoch: int) -> Begun:
         found = await self._store.begin(platform, operation, epoch, lease_seconds=LEASE_SECONDS, key_seconds=self.key_seconds())
@@ -162,7 +191,7 @@ class Operations:
         if begun.rail == "mail":
             return await self._mail(platform, operation, begun)
         if begun.rail == "issuer":
-            return await self._issue(begun)
+            return await self._issue(platform, begun)
         return Step(result="NOT_SENT", state="NEEDS_REVIEW", detail="this rail is not configured here")
 
     # -------------------------------------------------------------------------------------------------------------- passes
@@ -183,8 +212,11 @@ class Operations:
             return unknown_step(begun, type(failure).__name__)
         return Step(result="ANSWERED", state="DONE", attempt_state="SUCCEEDED", provider_ref=reference)
 
-    async def _issue(self, begun: Begun) -> Step:
-        issuer = self._issuers.get(str(begun.request.get("issuer", "")))
+    async def _issue(self, platform: UUID, begun: Begun) -> Step:
+        name = str(begun.request.get("issuer", ""))
+        issuer = self._issuers.get(name)
+        if issuer is None and self._own is not None:
+            issuer = await self._own.issuer(platform, name)
         if issuer is None:
             return Step(result="NOT_SENT", state="NEEDS_REVIEW", detail="the platform has named no issuer of passes")
         order_ref, position_ref = str(begun.request["order_ref"]), str(begun.request["position_ref"])

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from service.addresses import folded
 from service.feed import FeeFeed, OrderFeed, PaymentFeed, PersonFeed, PositionFeed
 from service.feed_rules import FeedInvalid, Mistake, check_order
 from service.model import Json, WireId, new_id, wire
@@ -92,8 +93,8 @@ class Orders:
     async def put(self, platform_id: UUID, ref: str, feed: OrderFeed, *, source: str, same_version: SameVersion = "refuse") -> Written:
         """Takes the document in, unless a newer one or the same is here. `source` is what the timeline shows, such as `key:shop`.
 
-        Raises FeedInvalid when it contradicts itself, names a show nobody knows or another line's barcode; FeedConflict when it carries a
-        version that we have with another body, or changes the currency.
+        Raises FeedInvalid when it contradicts itself, names a show nobody knows, a rail or a charge that is not this platform's, or another
+        line's barcode; FeedConflict when it carries a version that we have with another body, or changes the currency.
         """
         check_order(feed)
         written = await self._store.put(order_document(platform_id, ref, feed, source=source, same_version=same_version))
@@ -160,6 +161,7 @@ def _position(feed: OrderFeed, position: PositionFeed) -> Json:
             "barcode": admission.barcode,
             "status": admission.status,
             "checked_in_at": admission.checked_in_at,
+            **({"delivery": admission.delivery} if admission.delivery else {}),
         },
     }
 
@@ -208,11 +210,16 @@ def _person(person: Any) -> Json:
 def _is_buyer(holder: PersonFeed, feed: OrderFeed) -> bool:
     """The same address is the same person; two names without an address to tell them apart are two people, unless they are one name."""
     if holder.email is not None and feed.buyer.email is not None:
-        return holder.email.lower() == feed.buyer.email.lower()
+        return folded(holder.email) == folded(feed.buyer.email)
     return holder.email is None and holder.phone in (None, feed.buyer.phone) and holder.name is not None and holder.name == feed.buyer.name
 
 
 def _mistake(feed: OrderFeed, obstacle: Obstacle) -> Mistake:
+    if obstacle.what in {"rail_not_allowed", "charge_of_other"}:
+        payment = next(nth for nth, payment in enumerate(feed.payments) if payment.ref == obstacle.position)
+        if obstacle.what == "charge_of_other":  # whose it is, is nobody's business
+            return Mistake(field=f"/payments/{payment}/provider_ref", message="is not a charge of this platform on this rail")
+        return Mistake(field=f"/payments/{payment}/rail", message=f"{obstacle.ref} is not one of this platform's rails")
     index = next(nth for nth, position in enumerate(feed.positions) if position.ref == obstacle.position)
     if obstacle.what == "unknown_show":
         show = feed.positions[index].shows.index(obstacle.ref)

@@ -33,7 +33,11 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     attempt_state: str = ""
     state: str = ""
     what: str = ""
-    """of `read_first`: `refund` or `payment`"""
+    """of `read_first`: `refund`, `payment` or `order`"""
+    order: str = ""
+    """of `read_first` of an order: its reference"""
+    payment_rail: str = ""
+    """likewise: where the payment was taken"""
     accepted_at: datetime | None = None
     ends_soon: bool = False
     """its key may be sent for less than an hour"""

@@ -12,8 +12,9 @@ from uuid import UUID
 import msgspec
 
 from policies import Guards, Packs, PlannedAction, Rails, Verdict, limit
+from service.caps import caps_of
 from service.facts import Asked, Kind, Subject, relevant_passes, subjects
-from service.model import Mode, new_id
+from service.model import PLATFORM_ANSWERS, Mode, new_id
 from service.view import PassView, PaymentView, View
 
 # A queued case is looked at again after this; its first look depends on its priority (guards.yaml).
@@ -24,6 +25,9 @@ SANDBOX_KINDS: Final = frozenset({"sandbox", "sandbox_payout"})
 MONEY: Final = frozenset({"refund", "goodwill_credit"})
 # The longest that an open case goes unseen while its operations are under way.
 OPERATION_LOOK_SECONDS: Final = 60
+# A platform's restart takes seconds, a bad night hours.
+_PLATFORM_LOOK_SECONDS_FIRST: Final = 10.0
+_PLATFORM_LOOK_SECONDS_LAST: Final = 300.0
 # An access token outlives its show, so that a late viewer or a replay within two days is not locked out.
 ACCESS_AFTER_SHOW: Final = timedelta(hours=48)
 
@@ -98,6 +102,8 @@ def plan(rules: Rules, view: View, asked: Asked, parked: Parked | None) -> Plan:
     judged = judge(rules, view, asked)
     if _must_name_one(view, asked, judged):
         return _only(judged, _ask_next(rules, "passes"), "ask")
+    if any(_below_minimum(asked, one) for one in judged):
+        return _only(judged, _queue_next(rules, "payments", 2), "escalate", guards=("legal_minimum",))
     approved = [one for one in judged if one.verdict.outcome == "approve"]
     rest = _rest(rules, view, asked, judged, parked)
     if not approved:
@@ -121,9 +127,9 @@ def plan(rules: Rules, view: View, asked: Asked, parked: Parked | None) -> Plan:
         approvals=approvals,
         refunds=refunds,
         passes=passes,
-        limits=_limits(rules, view),
+        limits=limits_of(rules, view),
         payments=payment_order(view),
-        caps=caps_of(rules, view),
+        caps=caps_of(rules.guards, view),
         next={"owner": "operation", "due_seconds": OPERATION_LOOK_SECONDS, "outcome": "approve", "rest": after},
     )
 
@@ -136,6 +142,19 @@ def ask_identity(rules: Rules) -> Plan:
 def to_people(rules: Rules, skill: str, priority: int, reason: str) -> Plan:
     """Hands over what the machine cannot finish."""
     return _only((), _queue_next(rules, skill, priority), "escalate", guards=(reason,))
+
+
+def wait_for_platform(rules: Rules, view: View, parked: Parked | None) -> Plan:
+    """Its system does not answer, and what is decided hangs on the order: it is asked less and less often; in the end people are."""
+    seconds: float = rules.guards.patience.platform_answers_within_seconds
+    waited = 0.0
+    if parked is not None and parked.wait_for == PLATFORM_ANSWERS:
+        if parked.until <= view.now:
+            return to_people(rules, "support", 2, "platform_unreachable")
+        waited = seconds - (parked.until - view.now).total_seconds()
+    look = min(max(_PLATFORM_LOOK_SECONDS_FIRST, waited / 2), _PLATFORM_LOOK_SECONDS_LAST)
+    following = {"owner": "timer", "wait_for": PLATFORM_ANSWERS, "wait_seconds": seconds, "due_seconds": look, "outcome": "wait"}
+    return _only((), following, "wait", guards=("platform_unavailable",))
 
 
 def ended(state: str, outcome: str) -> Plan:
@@ -216,7 +235,7 @@ def _queue_next(rules: Rules, skill: str, priority: int) -> Mapping[str, Any]:
 def _must_name_one(view: View, asked: Asked, judged: Sequence[Judged]) -> bool:
     if asked.problem not in _ONE_PASS_PROBLEMS or asked.passes or asked.only_pass or view.order is None:
         return False
-    return sum(one.verdict.outcome == "approve" for one in judged) > 1
+    return sum(one.verdict.outcome == "approve" and bool(one.verdict.actions) for one in judged) > 1
 
 
 def _parameters(pack: str, view: View, known: set[str]) -> dict[str, object]:
@@ -226,6 +245,15 @@ def _parameters(pack: str, view: View, known: set[str]) -> dict[str, object]:
         chosen = settings.get("parameters") or {}
         found |= {k: v for k, v in (chosen.get(pack) or chosen).items() if k in known}
     return found
+
+
+def _below_minimum(asked: Asked, one: Judged) -> bool:
+    """Whoever paid for a ticket of a cancelled show and is due it is never told no, whatever the rules and their parameters say."""
+    facts, line = one.subject.facts, one.subject.line
+    if asked.problem != "show_cancelled" or one.verdict.outcome != "deny" or facts.get("show.status") != "cancelled":
+        return False
+    due = line is not None and line.kind in {"stream", "venue"} and facts.get("position.left", 0) > 0
+    return due and facts.get("requester.role") != "holder" and facts.get("order.paid", 0) > facts.get("order.refunded", 0)
 
 
 # ----------------------------------------------------------------------------------------------------------------- what is done
@@ -335,7 +363,7 @@ def mode_of(rules: Rules, view: View, action: str) -> Mode:
     return chosen
 
 
-def _limits(rules: Rules, view: View) -> Mapping[str, int]:
+def limits_of(rules: Rules, view: View) -> Mapping[str, int]:
     """For an order's refunds in all: split over several cases they are no smaller."""
     if view.order is None:
         return {}
@@ -357,40 +385,3 @@ def _holds(rules: Rules, view: View, amount: int, modes: frozenset[str]) -> tupl
         if amount > limit(rules.guards.second_person_over, view.order.currency):
             approvals = 2
     return tuple(holds), approvals
-
-
-def caps_of(rules: Rules, view: View) -> tuple[Mapping[str, Any], ...]:
-    """The caps that bind refunds of this order; a platform or show may set tighter numbers, never looser ones."""
-    if view.order is None:
-        return ()
-    currency = view.order.currency
-    own = {**(view.platform.get("caps") or {}), **((view.show.settings.get("caps") or {}) if view.show else {})}
-    caps = rules.guards.caps
-    found: list[Mapping[str, Any]] = [
-        {
-            "kind": "customer_day",
-            "ref": view.order.buyer.hex,
-            "seconds": 86400,
-            "slots": 1,
-            "most": _most(own, "per_customer_and_day", caps.per_customer_and_day, currency),
-        }
-    ]
-    # What a payment's own rail cannot pay may go out on one that pays out: that one has its ceiling too.
-    used = {one.rail for one in view.order.payments if one.rail is not None} | set((view.platform.get("payouts") or {}).get("rails") or ())
-    found += [rail_cap(rules, own, rail, currency) for rail in sorted(used)]
-    if view.show is not None:
-        most_show = _most(own, "per_show_and_hour", caps.per_show_and_hour, currency)
-        found.append({"kind": "show_hour", "ref": view.show.id.hex, "seconds": 3600, "slots": 16, "most": most_show})
-    return tuple(found)
-
-
-def rail_cap(rules: Rules, own: Mapping[str, Any], rail: str, currency: str) -> Mapping[str, Any]:
-    """The daily ceiling of one rail; `own`: the caps that a platform or show has set."""
-    most = _most(own, "per_rail_and_day", rules.guards.caps.per_rail_and_day, currency)
-    return {"kind": "rail_day", "ref": rail, "rail": rail, "seconds": 86400, "slots": 16, "most": most}
-
-
-def _most(own: Mapping[str, Any], name: str, ours: Mapping[str, int], currency: str) -> int:
-    """Of two limits the tighter."""
-    chosen = (own.get(name) or {}).get(currency)
-    return limit(dict(ours), currency) if chosen is None else min(int(chosen), limit(dict(ours), currency))

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, Final, get_args
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from policies import MacroWritten, macro_mistakes
 from service.model import ActionKind, Mode
-from service.platforms import IssuerSettings, Part, PlatformSettings, ProofSettings
+from service.platforms import (
+    EdgeSettings,
+    IssuerSettings,
+    Part,
+    PlatformSettings,
+    ProofSettings,
+    SignInSettings,
+    SourceSettings,
+    is_origin,
+    pem_of,
+)
 from service.proofs import KeySetProof, SharedSecretProof
 from service.settings import PAYOUT_KINDS, SANDBOX_KINDS, SettingsError
+
+# They stand in one header of the help page, and proxies commonly take 4 kB of headers.
+_ORIGINS_CHARACTERS_MAX: Final = 2000
+# Without TLS only to what runs on this machine.
+_HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+# As pretix has them; they stand in paths.
+_PRETIX_SLUG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}", re.ASCII)
 
 
 def read_settings(document: Mapping[str, Any], *, rails: Mapping[str, str]) -> PlatformSettings:
@@ -20,7 +42,13 @@ def read_settings(document: Mapping[str, Any], *, rails: Mapping[str, str]) -> P
     mistakes = list(_mistakes_of_shape(document, PlatformSettings, ""))
     if not mistakes:
         settings = msgspec.convert(document, PlatformSettings)
-        mistakes = [*_mistakes_of_sense(settings), *_mistakes_of_payouts(settings, rails), *start_mistakes(settings, rails)]
+        mistakes = [
+            *_mistakes_of_sense(settings),
+            *_mistakes_of_sign_in(settings.sign_in),
+            *_mistakes_of_payouts(settings, rails),
+            *start_mistakes(settings, rails),
+        ]
+        mistakes += _mistakes_of_macros(settings, document.get("macros", ()))
     if mistakes:
         raise SettingsError(mistakes)
     return settings
@@ -67,14 +95,53 @@ def _part_of(kind: Any) -> type[Part] | None:
     return None
 
 
-def _mistakes_of_issuer(issuer: IssuerSettings) -> Iterator[str]:
+def _mistakes_of_issuer(issuer: IssuerSettings, source: SourceSettings | None) -> Iterator[str]:
     if issuer.kind == "platform" and not issuer.url:
         yield "issuer.url: is needed when the platform makes its passes"
-    if issuer.url not in {None, "sandbox"}:
-        yield "issuer.url: only `sandbox` is known to this release"
+    known = {"sandbox"} if source is None else {"sandbox", source.kind}
+    if issuer.url is not None and issuer.url not in known:
+        yield f"issuer.url: {issuer.url} is not known here; {' and '.join(sorted(known))} are, the kind of the platform's source among them"
+
+
+def _mistakes_of_source(source: SourceSettings) -> Iterator[str]:
+    try:
+        url = urlsplit(source.url)
+    except ValueError:
+        yield "source.url: is not a URL"
+        return
+    if url.scheme != "https" and url.hostname not in _HERE:
+        yield "source.url: has to start with https://"
+    if url.username is not None:
+        yield "source.url: holds a name or a password; give source.token"
+    if source.token is None and source.sealed_token is None:
+        yield "source.token: is missing"
+    if source.kind == "pretix":
+        for name in ("organizer", "events", "mapping"):
+            if not getattr(source, name):
+                yield f"source.{name}: is missing"
+        for name in (source.organizer, *source.events):
+            if name and not _PRETIX_SLUG.fullmatch(name):
+                yield f"source: {name} is not the short form of an organizer or event"
+
+
+def _mistakes_of_sign_in(sign_in: SignInSettings | None) -> Iterator[str]:
+    if sign_in is None:
+        return
+    try:
+        url = urlsplit(sign_in.issuer)
+    except ValueError:
+        yield "sign_in.issuer: is not a URL"
+        return
+    if url.scheme != "https" and url.hostname not in _HERE:
+        yield "sign_in.issuer: has to start with https://"
+    if url.username is not None:
+        yield "sign_in.issuer: holds a name or a password; give sign_in.client_secret"
 
 
 def _mistakes_of_payouts(settings: PlatformSettings, rails: Mapping[str, str]) -> Iterator[str]:
+    for name in settings.rails or ():
+        if name not in rails:
+            yield f"rails: {name} is no rail of this installation; there are {', '.join(sorted(rails)) or 'none'}"
     named = settings.payouts.rails
     for name in dict.fromkeys(named):
         if name not in rails:
@@ -83,6 +150,17 @@ def _mistakes_of_payouts(settings: PlatformSettings, rails: Mapping[str, str]) -
             yield f"payouts.rails: {name} is of kind {rails[name]}, which does not pay out; {', '.join(sorted(PAYOUT_KINDS))} do"
         if named.count(name) > 1:
             yield f"payouts.rails: {name} stands twice"
+        if settings.rails is not None and name not in settings.rails:
+            yield f"payouts.rails: {name} is not among the platform's rails"
+
+
+def _mistakes_of_macros(settings: PlatformSettings, written: Any) -> Iterator[str]:
+    try:
+        msgspec.convert(written, tuple[MacroWritten, ...])
+    except msgspec.ValidationError as error:
+        yield f"macros: {error}"
+    for mistake in macro_mistakes(settings.macros, needed=settings.languages[0]):
+        yield f"macros: {mistake}"
 
 
 def _mistakes_of_sense(settings: PlatformSettings) -> Iterator[str]:
@@ -90,18 +168,50 @@ def _mistakes_of_sense(settings: PlatformSettings) -> Iterator[str]:
         ZoneInfo(settings.zone)
     except (KeyError, ValueError, OSError):
         yield f"zone: {settings.zone} is not an IANA time zone, such as Europe/Berlin"
-    for origin in settings.origins:
-        if not _is_origin(origin):
-            yield f"origins: {origin} is not an origin, such as https://shop.example"
+    yield from _mistakes_of_origins(settings.origins)
     for name in ("legal", "words"):
         for language in getattr(settings, name):
             if language not in settings.languages:
                 yield f"{name}.{language}: the platform does not offer this language"
     if settings.desk_hours.opens >= settings.desk_hours.closes:
         yield "desk_hours: closes before it opens"
-    yield from _mistakes_of_issuer(settings.issuer)
+    yield from _mistakes_of_issuer(settings.issuer, settings.source)
+    yield from _mistakes_of_edge(settings.edge)
+    if settings.source is not None:
+        yield from _mistakes_of_source(settings.source)
     if settings.proof is not None:
         yield from _mistakes_of_proof(settings.proof)
+
+
+def _mistakes_of_origins(origins: Sequence[str]) -> Iterator[str]:
+    for origin in origins:
+        if not is_origin(origin):
+            yield f"origins: {origin} is not an origin as browsers say it, such as https://shop.example or http://localhost:3000"
+    if len(" ".join(origins)) > _ORIGINS_CHARACTERS_MAX:
+        yield f"origins: together they are longer than {_ORIGINS_CHARACTERS_MAX} characters"
+
+
+def _mistakes_of_edge(edge: EdgeSettings) -> Iterator[str]:
+    if edge.profile == "generic":
+        if edge.key_id or edge.private_key or edge.sealed_private_key:
+            yield "edge: generic tokens are signed with this installation's own keys; key_id and private_key are for a video service"
+        return
+    if not edge.key_id:
+        yield f"edge.key_id: is needed for {edge.profile}: the id of the signing key there"
+    if edge.private_key is not None:
+        if not _is_rsa_key(edge.private_key):
+            yield "edge.private_key: is not an RSA key of at least 2048 bits, in PEM or base64 of PEM"
+    elif edge.sealed_private_key is None:
+        yield f"edge.private_key: is needed for {edge.profile}"
+
+
+def _is_rsa_key(text: str) -> bool:
+    """RFC 7518, section 3.3: "A key of size 2048 bits or larger MUST be used"; the video services sign with RS256."""
+    try:
+        key = load_pem_private_key(pem_of(text).encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # its own words may quote what was given
+        return False
+    return isinstance(key, RSAPrivateKey) and key.key_size >= 2048
 
 
 def _mistakes_of_proof(proof: ProofSettings) -> Iterator[str]:
@@ -116,17 +226,7 @@ def _mistakes_of_proof(proof: ProofSettings) -> Iterator[str]:
         else:
             KeySetProof(jwks_url=proof.jwks_url, algorithms=proof.algorithms)
             url = urlsplit(proof.jwks_url)
-            if url.scheme != "https" and url.hostname not in ("localhost", "127.0.0.1", "::1"):
+            if url.scheme != "https" and url.hostname not in _HERE:
                 yield "proof.jwks_url: has to start with https://"
     except ValueError as error:
         yield f"proof: {error}"
-
-
-def _is_origin(text: str) -> bool:
-    """Scheme, host and port and nothing else (RFC 6454, section 6.1); plain http only for this machine."""
-    try:
-        url = urlsplit(text)
-    except ValueError:
-        return False
-    bare = f"{url.scheme}://{url.netloc}" == text and bool(url.hostname) and url.username is None
-    return bare and (url.scheme == "https" or (url.scheme == "http" and url.hostname in ("localhost", "127.0.0.1")))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 from uuid import UUID
 
 import msgspec
 
+from service.feed import OrderFeed, ShowFeed
 from service.model import Money
 
 
@@ -231,7 +232,22 @@ class Notifications(Protocol):
     """what the processor wants to read back"""
 
 
+@runtime_checkable
+class AsksProcessor(Protocol):
+    """Of webhooks whose posts only the processor itself can tell from forgeries: each that looks like one costs it a question."""
+
+    def worth_asking(self, body: bytes, headers: Mapping[str, str], now: datetime) -> None:
+        """Looks at all that can be told without asking. Raises Forged, ValueError."""
+
+
 # ------------------------------------------------------------------------------------------------- mail
+
+
+class MailFile(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    type: str
+    """media type: `application/pdf`"""
+    content: bytes
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,6 +263,8 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     sender: str | None = None
     images: Mapping[str, bytes] = {}
     """PNG images by content id, shown inline"""
+    files: tuple[MailFile, ...] = ()
+    """attached, to be saved"""
 
 
 class Mailer(Protocol):
@@ -255,6 +273,32 @@ class Mailer(Protocol):
 
     async def check(self) -> str:
         """Connect and greet, for `doctor`; returns what to show. Raises Unavailable."""
+
+
+# ------------------------------------------------------------------------------------------------ texts
+
+
+class Text(msgspec.Struct, frozen=True, kw_only=True):
+    """One short message to one phone (E.164). `message_key` is the same over retries. It does not print itself: it may hold a code."""
+
+    to: str
+    body: str
+    """up to 160 letters of the GSM alphabet are one message, or 70 of any other"""
+    message_key: UUID
+
+    def __repr__(self) -> str:
+        return "Text(...)"
+
+
+class Texter(Protocol):
+    async def send(self, text: Text) -> str:
+        """Hand over to whoever sends texts, once; returns their reference. Each text costs money: what may have left is OutcomeUnknown.
+
+        Raises Declined (a number that cannot be, or that takes none), Unavailable, OutcomeUnknown.
+        """
+
+    async def check(self) -> str:
+        """One cheap call that proves address and key, for `doctor`; returns what to show. Raises Unavailable."""
 
 
 # ----------------------------------------------------------------------------------------------- passes
@@ -275,21 +319,82 @@ class PassIssuer(Protocol):
         """The pass admits nobody any more. Same key, same answer. Raises Declined, Unavailable, OutcomeUnknown."""
 
 
-# -------------------------------------------------------------------------------------- customer's tokens
+# ----------------------------------------------------------------------------------------- order systems
 
 
-class TokenClaims(msgspec.Struct, frozen=True, kw_only=True):
-    """What a platform's JWT proved."""
+class FetchedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """One order as its platform tells it now, with the shows that it admits to where the platform told those too."""
 
-    subject: str
-    issued_at: datetime
-    expires_at: datetime
-    email: str | None = None
-    """only when the platform says `email_verified`"""
-    second_factor: bool = False
-    auth_time: datetime | None = None
+    ref: str
+    order: OrderFeed
+    shows: Mapping[str, ShowFeed] = {}
 
 
-class JwksSource(Protocol):
-    async def fetch(self, url: str) -> bytes:
-        """The JSON Web Key Set at that address. Raises Unavailable."""
+class ChangedPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some orders that changed, and where to go on once they are stored."""
+
+    orders: tuple[FetchedOrder, ...]
+    cursor: str
+    not_understood: Mapping[str, str] = {}
+    """order -> why nothing of it can be taken in: names fields, never people. The others are unharmed by it"""
+
+
+class OrderSource(Protocol):
+    """A platform whose orders we can read ourselves."""
+
+    async def fetch(self, ref: str) -> FetchedOrder | None:
+        """The order now. None: the platform says that there is no such order.
+
+        Raises Declined("unsupported") for an order that cannot be understood (people look at it), Unavailable.
+        """
+
+    def changed(self, cursor: str) -> AsyncIterator[ChangedPage]:
+        """Orders that changed since `cursor` ("" is: from the beginning), each page with the cursor to keep once it is stored.
+
+        An order may come twice, and never not at all. Raises Unavailable.
+        """
+
+
+# ------------------------------------------------------------------------------------------ who is told
+
+
+class EventTold(Protocol):
+    """One event as a platform is told it; `id` is the same each time it is told."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def timestamp(self) -> datetime: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def data(self) -> Mapping[str, Any]: ...
+
+
+class Told(Protocol):
+    """Whoever is told in our own process what platforms are told by webhook: in the order of each order's events, at least once."""
+
+    async def told(self, event: EventTold) -> None:
+        """Taken in for good. Raises Declined (people see it, and it is told no more), Unavailable, OutcomeUnknown: it is told again.
+
+        Unavailable with `never_sent` or `retry_after_seconds` says that all others would fail too.
+        """
+
+
+class HookAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a receiver of webhooks said; what else stood in its answer is not read."""
+
+    status: int
+    retry_after_seconds: float | None = None
+
+
+class Hooks(Protocol):
+    """Posts webhooks to addresses that platforms have named: to the outside only, unless the installation says otherwise."""
+
+    def refusal(self, url: str) -> str | None:
+        """Why nothing is ever posted there, in words for whoever named it; None: it may be tried."""
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> HookAnswer:
+        """Post once; follows no redirect. Raises Unavailable (never sent), OutcomeUnknown."""

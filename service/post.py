@@ -10,7 +10,9 @@ from uuid import UUID, uuid5
 import msgspec
 
 from service.access import Access
+from service.addresses import folded
 from service.letters.model import (
+    AfterShow,
     CaseDenied,
     CaseHandedOver,
     CaseQuestion,
@@ -21,6 +23,7 @@ from service.letters.model import (
     MoneySent,
     PassReplaced,
     PassResent,
+    ShowNotice,
     TicketShown,
     Words,
 )
@@ -28,14 +31,19 @@ from service.letters.render import OUR_WORDS, Letters, letter_name
 from service.letters.words import choose_language
 from service.model import Money, WireId, new_id, wire
 from service.platforms import Platform, Platforms
-from service.ports import Mail
+from service.ports import Mail, MailFile
 from service.post_words import answered_by, problem_said, refusal, sentence
+from service.satisfaction import Satisfactions
 from service.shown import CaseShown, in_language, operation_status, show
 from service.store import access as access_store
 from service.store import cases, post
 from service.store.cases import CaseRecord
+from service.store.notices import NoticeStore
 from service.store.pool import Pool
 from service.store.post import Addressee, PassToSend, ToldBefore
+
+# What a mail brings in files; larger ones are refused by servers that take ten megabytes, and are slow on a phone.
+FILES_BYTES_MAX: Final = 1024 * 1024
 
 # Operations whose success a letter tells in a sentence of its own.
 _TOLD_ACTIONS: Final = ("resend_pass", "replace_pass", "reissue_access")
@@ -63,11 +71,21 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
 class Post:
     """`public_url` is where customers reach this installation, without a slash at the end."""
 
-    def __init__(self, pool: Pool, *, platforms: Platforms, letters: Letters, access: Access, public_url: str) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        platforms: Platforms,
+        letters: Letters,
+        access: Access,
+        satisfactions: Satisfactions,
+        public_url: str,
+    ) -> None:
         self._pool = pool
         self._platforms = platforms
         self._letters = letters
         self._access = access
+        self._satisfactions = satisfactions
         self._public_url = public_url.rstrip("/")
 
     # ------------------------------------------------------------------------------------------------ passes
@@ -82,24 +100,24 @@ class Post:
             name=row.name or "",
             show=in_language(row.show_name, _language(sells, row.locale)),
             zone=row.zone,
-            case_url=self._case_url(row.case_id),
+            case_url=self._case_url(sells, row.case_id),
             starts_at=row.starts_at,
             tickets=(TicketShown(barcode=row.barcode, title=row.title, holder=row.holder or ""),),
-            link=await self._stream_link(platform, row) if row.kind == "stream" else "",
+            link=await self._stream_link(sells, row) if row.kind == "stream" else "",
         )
         return self._mail(sells, letter, row.locale, to=row.address, key=operation)
 
-    async def _stream_link(self, platform: UUID, row: PassToSend) -> str:
+    async def _stream_link(self, sells: Platform, row: PassToSend) -> str:
         """Where the stream opens: the show's, else the platform's setting `stream_url`, `https://live.example/{show}?access={token}`.
 
         Where neither says so, or the pass is suspended, it is the page of the case, which shows the way in to whoever proves who they are.
         """
         if not row.stream_url:
-            return self._case_url(row.case_id)
-        issued = await access_store.issue(self._pool, platform, row.pass_id, row.show, new_id())
-        token = None if issued is None else await self._access.token(platform, issued.jti)
+            return self._case_url(sells, row.case_id)
+        issued = await access_store.issue(self._pool, sells.id, row.pass_id, row.show, new_id())
+        token = None if issued is None else await self._access.token(sells.id, issued.jti)
         if token is None:
-            return self._case_url(row.case_id)
+            return self._case_url(sells, row.case_id)
         return row.stream_url.replace("{show}", quote(row.show, safe="")).replace("{token}", token.token)
 
     # ------------------------------------------------------------------------------------------------- cases
@@ -112,7 +130,7 @@ class Post:
         whom, sells = await post.addressee(self._pool, platform, case), await self._platforms.by_id(platform)
         if whom is None or sells is None:
             return None
-        record = await cases.read(self._pool, platform, case, whom.address.lower())
+        record = await cases.read(self._pool, platform, case, (folded(whom.address), None, None))
         before = await post.told_before(self._pool, platform, case)
         if record is None or record.state == "joined" or record.id != case or before.version >= version:
             return None
@@ -154,15 +172,51 @@ class Post:
         if whom is None or sells is None:
             return None
         at = self._place(sells, whom, _language(sells, whom.locale))
-        letter = CaseReply(**_basics(at), agent=row.author.partition(":")[2] or row.author, body=row.body)
-        mail = self._mail(sells, letter, whom.locale, to=whom.address, key=message)
+        found = await post.files_to_send(self._pool, platform, message, FILES_BYTES_MAX)
+        files = tuple(MailFile(name=one.name, type=one.type, content=one.content) for one in found if one.content)
+        letter = CaseReply(
+            **_basics(at),
+            agent=row.author.partition(":")[2] or row.author,
+            body=row.body,
+            attached=tuple(one.name for one in found if one.content),
+            in_case=tuple(one.name for one in found if not one.content),
+        )
+        mail = self._mail(sells, letter, whom.locale, to=whom.address, key=message, files=files)
         return CaseMail(case=row.case_id, mail=mail, told={"letter": letter_name(letter), "message": message})
+
+    async def after_show_letter(self, platform: UUID, case: UUID) -> CaseMail | None:
+        """The one question a day after the show. None: it was sent or answered before, or there is nobody known to send it to."""
+        whom, sells = await post.addressee(self._pool, platform, case), await self._platforms.by_id(platform)
+        if whom is None or sells is None or await post.asked_after_show(self._pool, platform, case):
+            return None
+        at = self._place(sells, whom, _language(sells, whom.locale))
+        url = f"{self._public_url}/feedback#{self._satisfactions.token(platform, case)}"
+        mail = self._mail(
+            sells, AfterShow(**_basics(at), feedback_url=url), whom.locale, to=whom.address, key=uuid5(case, "after the show")
+        )
+        return CaseMail(case=case, mail=mail, told={"letter": "after_show"})
+
+    async def notice_letter(self, platform: UUID, notice: UUID, person: UUID, seq: int) -> Mail | None:
+        """What is said on a show, to one who asked to be told. None: they take no more of them, or another letter tells it."""
+        row, sells = await NoticeStore(self._pool).letter(platform, notice, person, seq), await self._platforms.by_id(platform)
+        if row is None or sells is None:
+            return None
+        language = _language(sells, row.locale)
+        letter = ShowNotice(
+            name=row.name or "",
+            show=in_language(row.show_name, language),
+            zone=row.zone,
+            case_url=f"{self._public_url}/help/{sells.slug}?show={quote(row.show, safe='')}",
+            body=in_language(row.text, language),
+            state="over" if row.is_over else "news",
+        )
+        return self._mail(sells, letter, row.locale, to=row.address, key=uuid5(notice, f"{person.hex} {seq}"))
 
     # ------------------------------------------------------------------------------------------------- parts
 
-    def _case_url(self, case: UUID) -> str:
+    def _case_url(self, platform: Platform, case: UUID) -> str:
         """The case's page. It carries no token: whoever opens it proves who they are."""
-        return f"{self._public_url}/help/cases/{wire(WireId.CASE, case)}"
+        return f"{self._public_url}/help/{platform.slug}/{wire(WireId.CASE, case)}"
 
     def _place(self, platform: Platform, whom: Addressee, language: str) -> _Place:
         return _Place(
@@ -171,12 +225,13 @@ class Post:
             name=whom.name or "",
             show=in_language(whom.show_name or {}, language) or platform.settings.name,
             zone=whom.zone,
-            case_url=self._case_url(whom.case_id),
+            case_url=self._case_url(platform, whom.case_id),
         )
 
-    def _mail(self, platform: Platform, letter: Letter, locale: str, *, to: str, key: UUID) -> Mail:
+    def _mail(self, platform: Platform, letter: Letter, locale: str, *, to: str, key: UUID, files: tuple[MailFile, ...] = ()) -> Mail:
         rendered = self._letters.render(letter, platform.settings.look, locale)
-        return rendered.mail(to=to, message_key=key, sender=platform.settings.sender, reply_to=platform.settings.contacts.email)
+        reply_to = platform.settings.contacts.email
+        return rendered.mail(to=to, message_key=key, sender=platform.settings.sender, reply_to=reply_to, files=files)
 
 
 # -------------------------------------------------------------------------------------------------- what a letter says (pure)
@@ -204,7 +259,7 @@ def _resolved(shown: CaseShown, record: CaseRecord, before: ToldBefore, at: _Pla
     """A denial beside what was approved is explained with it. A holder hears nothing of money."""
     money = [one for one in shown.operations if one.amount is not None and one.currency is not None and record.requester != "holder"]
     sent = tuple(
-        MoneySent(amount=Money(minor=one.amount or 0, currency=one.currency or ""), to=one.to or "")
+        MoneySent(amount=Money(minor=one.amount or 0, currency=one.currency or ""), to=one.to or "", chosen=one.chosen)
         for one in money
         if one.action == "refund" and one.status == "sent"
     )

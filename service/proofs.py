@@ -10,46 +10,24 @@ from typing import Any, Final, Literal
 import jwt
 import msgspec
 
+from service.addresses import provable
+from service.compact import take_apart
 from service.key_sets import KeySets
-from service.ports import JwksSource, TokenClaims
+from service.ports_tokens import JwksSource, TokenClaims
+from service.signed_claims import ENFORCE, BadProof, check_subject_and_issuer, check_times, read_claims, verifying
 
-BadProofReason = Literal[
-    "malformed",
-    "wrong_algorithm",
-    "unknown_key",
-    "bad_signature",
-    "missing_claim",
-    "wrong_issuer",
-    "wrong_audience",
-    "expired",
-    "not_yet_valid",
-    "stale",
-]
 PublicAlgorithm = Literal["RS256", "ES256", "EdDSA"]
 
 # What an Authorization header may hold on common proxies; identity providers stay well below it.
 _TOKEN_LENGTH_MAX: Final = 8192
-# Clocks of two companies: NTP keeps them within a second, half a minute forgives a machine whose clock was not set for a while.
-_LEEWAY_SECONDS: Final = 30
 # The length of SHA-256's output (RFC 7518, section 3.2: "A key of the same size as the hash output or larger MUST be used").
 _SECRET_BYTES_MIN: Final = 32
-# OpenID Connect Core, section 2: a `sub` has at most 255 characters. RFC 5321, section 4.5.3.1.3: a path of 256, two of them brackets.
-_SUBJECT_LENGTH_MAX: Final = 255
+# RFC 5321, section 4.5.3.1.3: a path of 256, two of them brackets.
 _EMAIL_LENGTH_MAX: Final = 254
 _KID_LENGTH_MAX: Final = 255
 
 # RFC 8176, section 2: several factors, a one-time password, a hardware key, a text message.
 _SECOND_FACTORS: Final = frozenset({"mfa", "otp", "hwk", "sms"})
-
-_ENFORCE: Final[Any] = {"enforce_minimum_key_length": True}
-
-
-class BadProof(Exception):  # noqa: N818 - reads as the refusal it is
-    """The token proves nothing. `reason` is safe to log and to count; the token is not in it."""
-
-    def __init__(self, reason: BadProofReason) -> None:
-        super().__init__(reason)
-        self.reason: BadProofReason = reason
 
 
 class KeySetProof(msgspec.Struct, frozen=True, kw_only=True, tag="key_set"):
@@ -119,17 +97,12 @@ class Verifier:
 
     async def verify(self, token: str, config: PlatformProof, now: datetime) -> TokenClaims:
         """What the token proves. Raises BadProof, and Unavailable when the platform's keys cannot be had."""
-        if len(token) > _TOKEN_LENGTH_MAX or not token.isascii():
+        if len(token) > _TOKEN_LENGTH_MAX:
             raise BadProof("malformed")
-        try:
+        with verifying():
+            take_apart(token)
             key, algorithms = await self._key(token, config)
-            payload = self._jws.decode_complete(token, key, algorithms=algorithms, options=_ENFORCE)["payload"]
-        except jwt.InvalidAlgorithmError:
-            raise BadProof("wrong_algorithm") from None
-        except jwt.InvalidSignatureError:
-            raise BadProof("bad_signature") from None
-        except (jwt.PyJWTError, RecursionError):
-            raise BadProof("malformed") from None
+            payload = self._jws.decode_complete(token, key, algorithms=algorithms, options=ENFORCE)["payload"]
         return _read_claims(payload, config, now)
 
     async def _key(self, token: str, config: PlatformProof) -> tuple[jwt.PyJWK | bytes, list[str]]:
@@ -149,19 +122,13 @@ class Verifier:
 
 
 def _read_claims(payload: bytes, config: PlatformProof, now: datetime) -> TokenClaims:
-    try:
-        claims = msgspec.json.decode(payload, type=_Claims)
-    except msgspec.ValidationError:
-        raise BadProof("missing_claim") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise BadProof("malformed") from None
-    if not 0 < len(claims.sub) <= _SUBJECT_LENGTH_MAX:
-        raise BadProof("missing_claim")
-    if claims.iss != config.issuer:
-        raise BadProof("wrong_issuer")
+    claims = read_claims(payload, _Claims)
+    check_subject_and_issuer(claims.sub, claims.iss, config.issuer)
     if config.audience not in ((claims.aud,) if isinstance(claims.aud, str) else claims.aud):
         raise BadProof("wrong_audience")
-    _check_times(claims, config, now.timestamp())
+    # A sign-in that lies ahead would stay fresh until then.
+    begins = max(claims.nbf or 0, claims.auth_time or 0)
+    check_times(now.timestamp(), exp=claims.exp, iat=claims.iat, begins=begins, age_seconds_max=config.max_age_seconds)
     return TokenClaims(
         subject=claims.sub,
         issued_at=_instant(claims.iat),
@@ -172,21 +139,11 @@ def _read_claims(payload: bytes, config: PlatformProof, now: datetime) -> TokenC
     )
 
 
-def _check_times(claims: _Claims, config: PlatformProof, now: float) -> None:
-    if now >= claims.exp + _LEEWAY_SECONDS:
-        raise BadProof("expired")
-    # A sign-in that lies ahead would stay fresh until then.
-    if max(claims.iat, claims.nbf or 0, claims.auth_time or 0) > now + _LEEWAY_SECONDS:
-        raise BadProof("not_yet_valid")
-    if now > claims.iat + config.max_age_seconds + _LEEWAY_SECONDS:
-        raise BadProof("stale")
-
-
 def _email(claims: _Claims) -> str | None:
-    """Only `true` itself counts as verified: some providers send the text "false"."""
+    """Only `true` itself counts as verified: some providers send the text "false". An address that may be read as another is none."""
     if claims.email_verified is not True or not isinstance(claims.email, str):
         return None
-    return claims.email if 0 < len(claims.email) <= _EMAIL_LENGTH_MAX else None
+    return claims.email if 0 < len(claims.email) <= _EMAIL_LENGTH_MAX and provable(claims.email) else None
 
 
 def _instant(seconds: float) -> datetime:

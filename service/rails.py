@@ -16,6 +16,7 @@ from typing import Final, Literal
 import msgspec
 import structlog
 
+from service.rounds import rounds
 from service.store.rails import Limits, RailSeen, RailStore
 
 log: Final = structlog.get_logger()
@@ -31,6 +32,11 @@ PROBE_LOOK_SECONDS: Final = 1.0
 
 # What one statement takes of the pace at most: the row is not hot, and a process that dies gives up no more than this.
 BLOCK_SECONDS: Final = 0.2
+# How late a call may come for its slot, which is nobody's afterwards. A busy process is late by tens of milliseconds; one that was stopped
+# for longer would send all that it had taken at once, beside what the others send in their own time.
+LATE_SECONDS: Final = 0.05
+# The quickest of so many answers tells how far away the database is; fewer may all have been slow because this process was.
+_ANSWERS_KEPT: Final = 8
 # Interactive calls may take slots this far ahead, bulk none: so they go first, and what bulk has taken delays them by a block at most.
 AHEAD_SECONDS: Final = 1.0
 # How long a call waits here to be given a slot. Interactive: then up to AHEAD_SECONDS for the slot itself, two seconds in all. A lease of
@@ -74,13 +80,20 @@ class _Known(msgspec.Struct, frozen=True, kw_only=True):
     held_until: float = -math.inf
 
 
+class _Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """When one call may go, in this process's monotonic clock: not before, and not afterwards."""
+
+    at: float
+    until: float
+
+
 class _Lane:
     """The calls of one kind that wait for slots of one rail: one asks for all, in the order of coming."""
 
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
         self.waiting = 0
-        self.slots: deque[float] = deque()
+        self.slots: deque[_Slot] = deque()
         self.later = -math.inf
         """when the last of those who were sent away comes again"""
 
@@ -105,19 +118,11 @@ class Gate:
         self._sleep = sleep
         self._known: dict[str, _Known] = {}
         self._lanes: dict[tuple[str, bool], _Lane] = {}
+        self._answered_in: deque[float] = deque(maxlen=_ANSWERS_KEPT)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Reads all rails every second until told to stop. A failure (the database is away) is logged, and the next second tries again."""
-        while not stop.is_set():
-            try:
-                await self.refresh()
-            except Exception:
-                log.exception("rails_not_read")
-            try:
-                async with asyncio.timeout(EVERY_SECONDS):
-                    await stop.wait()
-            except TimeoutError:
-                continue
+        await rounds(self.refresh, stop, every_seconds=EVERY_SECONDS, failed="rails_not_read")
 
     async def refresh(self) -> None:
         """Learns what other processes have reported."""
@@ -136,7 +141,7 @@ class Gate:
         shut = self._shut(rail)
         if shut is None:
             pace = self._paces.get(rail)
-            return await self._paced(rail, 1.0 / pace, interactive=interactive) if pace else GO
+            return await self._paced(rail, pace, interactive=interactive) if pace else GO
         if shut.seconds > 0:
             return shut
         seen = await self._store.probe(rail, PROBE_SECONDS)
@@ -198,46 +203,82 @@ class Gate:
 
     # --------------------------------------------------------------------------------------------------------------- pace
 
-    async def _paced(self, rail: str, interval: float, *, interactive: bool) -> Entry:
+    async def _paced(self, rail: str, pace: float, *, interactive: bool) -> Entry:
         lane = self._lanes.setdefault((rail, interactive), _Lane())
         gives_up_at = self._monotonic() + PATIENCE_SECONDS[interactive]
-        lane.waiting += 1
-        try:
-            async with lane.turn:
-                slot = await self._slot(rail, lane, interval, gives_up_at, ahead=AHEAD_SECONDS if interactive else 0.0)
-        finally:
-            lane.waiting -= 1
-        if isinstance(slot, Entry):
-            return slot
-        if slot > self._monotonic():
-            await self._sleep(slot - self._monotonic())
-        # What was learnt while it waited counts: its slot is given up.
-        return self._shut(rail) or GO
+        ahead = AHEAD_SECONDS if interactive else 0.0
+        while True:  # until it has waited for as long as it may
+            lane.waiting += 1
+            try:
+                async with lane.turn:
+                    slot = await self._slot(rail, lane, pace, gives_up_at, ahead=ahead)
+            finally:
+                lane.waiting -= 1
+            if isinstance(slot, Entry):
+                return slot
+            if (early := slot.at - self._monotonic()) > 0:
+                await self._sleep(early)
+            # What was learnt while it waited counts: its slot is given up.
+            if shut := self._shut(rail):
+                return shut
+            if self._monotonic() < slot.until:
+                return GO
+            if self._monotonic() >= gives_up_at:
+                return self._later(lane, pace, 0.0)
 
-    async def _slot(self, rail: str, lane: _Lane, interval: float, gives_up_at: float, *, ahead: float) -> float | Entry:
-        """When the next call of this lane may go; an Entry for one that has to come again."""
-        # A slot that is used late would stand beside the next: it is given up. What is left is what waiters took and did not use.
-        while lane.slots and lane.slots[0] <= self._monotonic() - interval:
-            lane.slots.popleft()
-        while not lane.slots:
+    async def _slot(self, rail: str, lane: _Lane, pace: float, gives_up_at: float, *, ahead: float) -> _Slot | Entry:
+        """The next slot of this lane; an Entry for a call that has to come again."""
+        while True:  # until `gives_up_at`
+            # What waiters took and did not use in its time is nobody's.
+            while lane.slots and lane.slots[0].until <= self._monotonic():
+                lane.slots.popleft()
+            if lane.slots:
+                return lane.slots.popleft()
             if shut := self._shut(rail):
                 return shut
             if self._monotonic() >= gives_up_at:
-                return self._later(lane, interval, 0.0)
-            count = min(lane.waiting, max(1, math.ceil(BLOCK_SECONDS / interval)))
-            seen = await self._store.slots(rail, count, interval_seconds=interval, ahead_seconds=ahead)
-            self._learn(seen)
-            now = self._monotonic()
-            if seen.granted:
-                lane.slots.extend(now + seen.slots_in + place * interval for place in range(seen.granted))
-            elif now + seen.slots_in > gives_up_at:
-                return self._later(lane, interval, seen.slots_in)
-            elif seen.slots_in > 0:
-                await self._sleep(seen.slots_in)
-        return lane.slots.popleft()
+                return self._later(lane, pace, 0.0)
+            free_in = await self._take(rail, lane, pace, ahead=ahead)
+            if free_in > 0 and self._monotonic() + free_in > gives_up_at:
+                return self._later(lane, pace, free_in)
+            if free_in > 0:
+                await self._sleep(free_in)
 
-    def _later(self, lane: _Lane, interval: float, seconds: float) -> Entry:
+    async def _take(self, rail: str, lane: _Lane, pace: float, *, ahead: float) -> float:
+        """Takes a block of slots for who waits; none: in how many seconds it is worth asking again.
+
+        The database gave them at some moment between question and answer. So a slot begins as if that had been at the answer, and ends as
+        if it had been at the question: never outside its own time, even if this process was stopped in between.
+        """
+        late = self._late()
+        interval = interval_of(pace, late)
+        count = min(lane.waiting, max(1, math.ceil(BLOCK_SECONDS / interval)))
+        asked = self._monotonic()
+        seen = await self._store.slots(rail, count, interval_seconds=interval, ahead_seconds=ahead)
+        answered = self._monotonic()
+        self._answered_in.append(answered - asked)
+        self._learn(seen)
+        places = [seen.slots_in + place * interval for place in range(seen.granted)]
+        lane.slots.extend(_Slot(at=answered + place, until=asked + place + late) for place in places)
+        return 0.0 if seen.granted else seen.slots_in
+
+    def _late(self) -> float:
+        """Twice the way to the database at least: with less, no slot would be left of a block that had come from far away."""
+        is_known = len(self._answered_in) == _ANSWERS_KEPT
+        return max(LATE_SECONDS, 2 * min(self._answered_in) if is_known else 0.0)
+
+    def _later(self, lane: _Lane, pace: float, seconds: float) -> Entry:
         """Who is sent away comes again one after the other, so that nobody comes for nothing."""
         now = self._monotonic()
+        interval = interval_of(pace, self._late())
         lane.later = min(max(lane.later + interval, now + max(seconds, interval)), now + WAIT_SECONDS_MAX)
         return Entry(kind="wait", seconds=lane.later - now)
+
+
+def interval_of(pace: float, late_seconds: float) -> float:
+    """Seconds from slot to slot, so that no second has more calls than the pace and one, though each may be so late for its slot.
+
+    The calls of any second have slots that lie within 1 + late seconds; of those there are (1 + late) / interval at most, rounded up. The
+    one above the pace is that of the boundary: a second that begins with a slot may end just behind another.
+    """
+    return max(1.0 / pace, (1.0 + late_seconds) / (pace + 1.0))

@@ -207,17 +207,18 @@ class Refunds:
     async def proves(self, platform: UUID, operation: UUID, epoch: int, begun: Begun) -> bool:
         """Reads at the first rail that it did not and never will pay. False: it did, or it cannot be told now and is read again later."""
         rail, request = self._rails.get(begun.rail), begun.asked()
+        taken_on = self._rails.get(begun.payment_rail)
         assert begun.attempt is not None  # noqa: S101 - what is read has one
-        if rail is not None and (begun.what == "payment" or await self._is_dead(rail, request, begun)):
-            untouched = rail.traits.pays == "out" or await self._payment_is_untouched(platform, operation, rail, request)
+        if rail is not None and taken_on is not None and (begun.what == "payment" or await self._is_dead(rail, request, begun)):
+            untouched = await self._payment_is_untouched(platform, operation, taken_on, request)
             if untouched:
                 await self._store.proved(platform, operation, epoch)
                 return True
             if untouched is not None:
                 await self._store.calls_people(platform, operation, begun.attempt, "payment_touched")
-        if rail is None:
+        if rail is None or taken_on is None:
             await self._store.calls_people(platform, operation, begun.attempt, "rail_gone")
-        await self._store.waits(platform, operation, epoch, begun.attempt, 0, seconds=PROOF_SECONDS if rail else GONE_SECONDS)
+        await self._store.waits(platform, operation, epoch, begun.attempt, 0, seconds=PROOF_SECONDS if rail and taken_on else GONE_SECONDS)
         return False
 
     async def _is_dead(self, rail: RefundRail, request: RefundRequest, begun: Begun) -> bool:
@@ -292,7 +293,9 @@ class Refunds:
             await self._read_first_rail(rail, one)
             return
         request = msgspec.structs.replace(msgspec.convert(one.request, RefundRequest), provider_ref=one.provider_ref)
-        if seen := await _find(rail, request):
+        seen = await _find(rail, request)
+        # Only that it came back is news here; what people found by hand may stand under another reference than the processor's.
+        if seen is not None and seen.state in {"FAILED", "CANCELED"}:
             await self.heard(one.rail, RefundNews(payment_ref=str(one.request["payment_ref"]), refund=seen), source=one.rail)
 
     async def _read_first_rail(self, rail: RefundRail, one: AttemptToRead) -> None:

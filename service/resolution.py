@@ -6,7 +6,6 @@ carries the actions out, tells the customer and the platform, or hands a human e
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -15,39 +14,30 @@ import msgspec
 
 from service import identity_of_case as who
 from service import plan as planning
-from service.callers import Caller
+from service.callers import NOTHING_PROVEN, Caller
 from service.choices import Choices
+from service.contacts import Contact, decision, named_passes, opening, passes_of
 from service.facts import Asked
-from service.model import Channel, IdentityLevel, Problem, new_id
+from service.in_step import InStep, Read, has_source, to_read
+from service.model import IdentityLevel, new_id
 from service.operations import LEASE_SECONDS, Operations
 from service.plan import Plan, Rules
+from service.ports import Unavailable
+from service.rulebook import Rulebook
 from service.store import view as view_store
-from service.store.flow import CaseRow, FactsMoved, FlowStore
+from service.store.flow import CaseRow, FactsMoved, FlowStore, OfferMoved
 from service.store.pool import Pool
 from service.store.view import orders_open_to
 from service.view import View
 
 # What a case waits for while its customer is asked where the money should go.
 ASKS_WHERE: Final = "answer:destination"
+# Of a case whose opening leased it.
+_EPOCH_FIRST: Final = 1
+# Who opened a case and is known by that alone: the orders that they name are asked for.
+_KNOWN: Final = frozenset({"platform", "agent"})
 # Every time the facts move under a decision somebody else got on: after this many, people decide.
 _DECISIONS_MAX: Final = 3
-
-
-class Contact(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller says is wrong."""
-
-    problem: Problem
-    show: str | None
-    order: str | None
-    passes: tuple[UUID, ...]
-    incident: str | None
-    message: str | None
-    channel: Channel
-    locale: str
-    checked: str | None
-    """an agent's record of how they checked who is asking"""
-    key: str
-    body_hash: bytes
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,44 +49,130 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     """the clock before they were leased"""
     settled: bool = False
     """nothing is under way: the case can be shown as it is"""
+    undecided: bool = False
+    """its platform has to be asked first: `go_on` decides it"""
+
+
+class Considered(msgspec.Struct, frozen=True, kw_only=True):
+    """What the rules would do with a contact, on the facts of one moment; nothing of it is stored."""
+
+    view: View
+    asker: who.Asker
+    asked: Asked
+    seen: View
+    """the view as this asker may use it"""
+    rules: Rules
+    plan: Plan
 
 
 class Resolution:
     """Resolves cases by the rules it was given. One instance a process."""
 
-    def __init__(self, pool: Pool, store: FlowStore, rules: Rules, operations: Operations, choices: Choices) -> None:
+    def __init__(
+        self, pool: Pool, store: FlowStore, rulebook: Rulebook, operations: Operations, choices: Choices, *, in_step: InStep
+    ) -> None:
         self._pool = pool
+        self._in_step = in_step
         self._choices = choices
         self._store = store
-        self._rules = rules
+        self._rulebook = rulebook
         self._operations = operations
 
     async def open_case(self, caller: Caller, contact: Contact, *, begin: bool, holds: tuple[str, ...] = ()) -> Opened:
-        """Stores a new contact and, where it is known who asks, decides it in the same commit.
+        """Stores a new contact and, where it is known who asks, decides it in the same commit; unless its platform has to be asked first.
 
         `begin`: this process has a place for the work now; else whoever is free takes it up within a second. `holds`: why a person agrees
-        first to what the rules approve, beside the guards' own reasons. Raises NotTheirPasses.
+        first to what the rules approve, beside the guards' own reasons. Raises NotTheirPasses; OfferMoved, where the contact holds what was
+        `offered` to its customer and something else would be done now: nothing is stored then.
         """
         case = new_id()
+        was_read = False
         for tries_left in range(_DECISIONS_MAX - 1, -1, -1):
-            view = await self._view(caller, contact)
-            asker = who.asks(caller, view, contact)
-            asked = _asked(contact, asker, asker.passes(view, contact.passes))
-            seen = asker.seen(view, named_show=contact.show is not None)
-            plan = self._decide(seen, asked, asker) if tries_left else planning.to_people(self._rules, "support", 2, "facts_moved")
-            plan = _held_too(plan, holds)
-            document = self._document(caller.platform_id, case, 1, view=view, asker=asker, plan=plan) | {"begin": begin}
+            considered = await self.consider(caller, contact)
+            rules, asked = considered.rules, considered.asked
+            plan = considered.plan if tries_left else planning.to_people(rules, "support", 2, "facts_moved")
+            considered = msgspec.structs.replace(considered, plan=_held_too(plan, holds))
+            stored, document = self.documents(caller, contact, considered, case)
+            order = None if was_read else to_read_first(caller, contact, considered)
+            if order is not None and not holds and contact.offered is None:
+                answer = await self._store.open(stored)
+                return Opened(status=answer["status"], case=UUID(answer["case"]), undecided=answer["status"] == "opened")
+            if order is not None:  # opened by ourselves, and again in a minute; or by who then says yes again: nobody's contact is lost
+                was_read = True
+                if await self._in_step.read(caller.platform_id, order) != "read":
+                    raise OfferMoved if contact.offered else Unavailable("the order cannot be read at its platform")
+                continue
+            document["begin"] = begin
             if document["order"] is None and asked.passes:
                 document["answers"] = {"passes": asked.passes}  # as if they had been asked: for when it is known whose they are
             since = self.clock()
             try:
-                answer = await self._store.open_and_decide(_opening(caller, contact, asker, view, case, passes=asked.passes), document)
+                answer = await self._store.open_and_decide(stored, document)
             except FactsMoved:
                 continue
             begun = tuple(answer.get("operations", ()))
-            settled = answer["status"] == "opened" and plan.outcome != "approve"
+            settled = answer["status"] == "opened" and considered.plan.outcome != "approve"
             return Opened(status=answer["status"], case=UUID(answer["case"]), begun=begun, since=since, settled=settled)
         raise AssertionError("unreachable")
+
+    async def consider(self, caller: Caller, contact: Contact, view: View | None = None) -> Considered:
+        """What the rules would do with the contact now; `view`: where its order and show were read already. Raises NotTheirPasses."""
+        if view is None:
+            view = await self._view(caller, contact)
+        asker = who.asks(caller, view, contact)
+        if contact.purchase is not None:
+            asker = asker.unproven()
+        asked = _asked(contact, asker, asker.passes(view, contact.passes))
+        seen = asker.seen(view, named_show=contact.show is not None)
+        rules = await self._rulebook.of(view)
+        plan = _decide(rules, seen, asked, asker) if contact.purchase is None else planning.to_people(rules, "trust", 2, "purchase_told")
+        return Considered(view=view, asker=asker, asked=asked, seen=seen, rules=rules, plan=plan)
+
+    def documents(self, caller: Caller, contact: Contact, considered: Considered, case: UUID) -> tuple[Mapping[str, Any], dict[str, Any]]:
+        """The contact and its decision as the flow's functions take them."""
+        view, asker = considered.view, considered.asker
+        stored = opening(caller, contact, asker, view, case, passes=considered.asked.passes)
+        decided = decision(
+            caller.platform_id, case, 1, view=view, asker=asker, plan=considered.plan, key_seconds=self._operations.key_seconds()
+        )
+        return stored, decided | ({"offered": contact.offered} if contact.offered is not None else {})
+
+    async def read_first(self, caller: Caller, contact: Contact, considered: Considered) -> Plan | None:
+        """Reads the order at its platform, where the plan hangs on that. None: it was read, consider again; else what is done now."""
+        order = to_read_first(caller, contact, considered)
+        if order is None:
+            return considered.plan
+        was_read = await self._in_step.read(caller.platform_id, order)
+        if was_read == "read":
+            return None
+        if considered.seen.order is None and was_read != "unavailable":
+            return considered.plan  # what the platform says of an order that nobody proved to be theirs is nothing to tell
+        return _without_the_platform(considered.rules, None, considered.seen, considered.plan, was_read)
+
+    async def consider_answered(self, platform: UUID, row: CaseRow, *, reads: bool) -> Considered:
+        """What the rules would do with a case of which this is the row by now, as resolve() works it out; nothing is stored.
+
+        `reads`: its order is read at its platform first, where the plan hangs on that.
+        """
+        view = await self._view_of(row, platform, row.claimed_order, None)
+        asker = who.asked_before(row, view)
+        rules = await self._rulebook.of(view)
+        plan, seen = _again(rules, row, view, asker), asker.seen(view, named_show=row.show is not None)
+        order = to_read(seen, plan, row.claimed_order if row.requester in _KNOWN else None) if reads else None
+        if order is not None:
+            was_read = await self._in_step.read(platform, order)
+            if was_read == "read":
+                return await self.consider_answered(platform, row, reads=False)
+            if seen.order is not None or row.requester in _KNOWN or was_read == "unavailable":
+                plan = _without_the_platform(rules, _parked(row), view, plan, was_read)
+        return Considered(view=view, asker=asker, asked=_asked_again(row, asker), seen=seen, rules=rules, plan=plan)
+
+    def answer_document(self, platform: UUID, row: CaseRow, considered: Considered) -> Mapping[str, Any]:
+        """Its decision as the flow's functions take it, for a look."""
+        key_seconds = self._operations.key_seconds()
+        return decision(
+            platform, row.id, 0, view=considered.view, asker=considered.asker, plan=considered.plan, row=row, key_seconds=key_seconds
+        ) | {"begin": False}
 
     def clock(self) -> float:
         """What carry_on() wants to know from before a decision was stored."""
@@ -108,6 +184,13 @@ class Resolution:
             asks = await self._operations.carry_on(platform, UUID(one["id"]), int(one["epoch"]), one, since=since)
             if asks is not None and (epoch := await self._store.lease_case(platform, asks, LEASE_SECONDS)) is not None:
                 await self.resolve(platform, asks, epoch)
+
+    async def go_on(self, caller: Caller, opened: Opened) -> None:
+        """Decides a case that was opened just now, whose platform has to be asked first. Safe to lose, as carry_on() is."""
+        row = await self._store.case(caller.platform_id, opened.case)
+        if row is not None:
+            known = caller if caller.kind == "customer" and row.order is None else None
+            await self._resolve(caller.platform_id, row, _EPOCH_FIRST, order_ref=row.claimed_order, proves=known)
 
     async def resolve(self, platform: UUID, case: UUID, epoch: int) -> None:
         """Decides a leased case again from where it stands, and carries out what follows."""
@@ -137,38 +220,76 @@ class Resolution:
         if row is None or row.order is not None or row.state != "open":
             return False
         order_ref = order_ref or row.claimed_order or await self._only_order(caller, row)
-        view = await view_store.read(
-            self._pool, caller.platform_id, order_ref=order_ref, show=row.show, address=caller.email.lower() if caller.email else None
-        )
-        asker = who.proven(caller, view, _named_passes(row))
-        if order_ref is None or not asker.level.at_least(IdentityLevel.VERIFIED):
+        if order_ref is None:
             return False
-        asker.passes(view, _named_passes(row))
+        asker = await self._proven(caller, row, order_ref)
+        if asker is None and await self._read_if_unknown(caller, row, order_ref):
+            asker = await self._proven(caller, row, order_ref)
+        if asker is None:
+            return False
         epoch = await self._store.lease_case(caller.platform_id, case, LEASE_SECONDS)
         if epoch is not None:
-            await self._resolve(caller.platform_id, row, epoch, order_ref=order_ref, proven=asker)
+            await self._resolve(caller.platform_id, row, epoch, order_ref=order_ref, proves=caller)
         return True
+
+    async def _proven(self, caller: Caller, row: CaseRow, order_ref: str) -> who.Asker | None:
+        """Who the caller has proved to be, for that order; None: nobody it knows. Raises NotTheirPasses."""
+        view = await self._view_of(row, caller.platform_id, order_ref, caller)
+        asker = who.proven(caller, view, named_passes(row))
+        if not asker.level.at_least(IdentityLevel.VERIFIED):
+            return None
+        asker.passes(view, named_passes(row))
+        return asker
+
+    async def _read_if_unknown(self, caller: Caller, row: CaseRow, order_ref: str) -> bool:
+        """An order that was bought a minute ago may be known to its platform alone; whoever has proved nothing has nobody asked.
+
+        An order that we know, and that is somebody else's, is read as well: how long it takes tells nothing.
+        """
+        view = await self._view_of(row, caller.platform_id, order_ref, caller)
+        return has_source(view) and who.may_name(caller) and await self._in_step.read(caller.platform_id, order_ref) == "read"
 
     async def _only_order(self, caller: Caller, row: CaseRow) -> str | None:
         """The caller's order for the case's show, when there is just one: nobody need know a reference by heart."""
         found = await orders_open_to(self._pool, caller, row.show)
         return found[0] if len(found) == 1 else None
 
-    async def _resolve(self, platform: UUID, row: CaseRow, epoch: int, *, order_ref: str | None, proven: who.Asker | None = None) -> None:
+    async def _resolve(self, platform: UUID, row: CaseRow, epoch: int, *, order_ref: str | None, proves: Caller | None = None) -> None:
+        """`proves`: the customer who is asking now, and whose proof counts; without one, who opened the case is who they were then."""
+        was_read: Read | None = None
         for tries_left in range(_DECISIONS_MAX - 1, -1, -1):
             if row.state != "open":
                 return
-            view = await view_store.read(self._pool, platform, order=row.order, order_ref=order_ref, show=row.show)
-            asker = proven or who.asked_before(row, view)
-            plan = self._again(row, view, asker) if tries_left else planning.to_people(self._rules, "support", 2, "facts_moved")
+            view = await self._view_of(row, platform, order_ref, proves)
+            asker = who.asked_before(row, view) if proves is None else who.proven(proves, view, named_passes(row))
+            rules = await self._rulebook.of(view)
+            plan = _again(rules, row, view, asker) if tries_left else planning.to_people(rules, "support", 2, "facts_moved")
+            seen = asker.seen(view, named_show=row.show is not None)
+            # Of an order that is not theirs it takes as long as of one that does not exist.
+            order = to_read(seen, plan, order_ref if proves is not None or row.requester in _KNOWN else None)
+            if order is not None and was_read is None:
+                was_read = await self._in_step.read(platform, order)
+                if was_read == "read":
+                    continue
+                # What the platform says of an order that nobody proved to be theirs is nothing to tell.
+                if seen.order is not None or row.requester in _KNOWN or was_read == "unavailable":
+                    plan = _without_the_platform(rules, _parked(row), view, plan, was_read)
             since = self.clock()
             try:
-                answer = await self._store.decide(self._document(platform, row.id, epoch, view=view, asker=asker, plan=plan, row=row))
+                answer = await self._store.decide(
+                    decision(
+                        platform, row.id, epoch, view=view, asker=asker, plan=plan, row=row, key_seconds=self._operations.key_seconds()
+                    )
+                )
             except FactsMoved:
                 row = await self._store.case(platform, row.id) or row
                 continue
             await self.carry_on(platform, tuple(answer.get("operations", ())), since=since)
             return
+
+    async def _view_of(self, row: CaseRow, platform: UUID, order_ref: str | None, proves: Caller | None) -> View:
+        proofs = proves.proofs if proves is not None else NOTHING_PROVEN
+        return await view_store.read(self._pool, platform, order=row.order, order_ref=order_ref, show=row.show, proofs=proofs)
 
     # -------------------------------------------------------------------------------------------------------- deciding
 
@@ -178,100 +299,55 @@ class Resolution:
             caller.platform_id,
             order_ref=contact.order,
             show_ref=contact.show,
-            address=caller.email.lower() if caller.email else None,
+            proofs=caller.proofs,
         )
 
-    def _decide(self, view: View, asked: Asked, asker: who.Asker) -> Plan:
-        pack = self._rules.packs.for_problem(asked.problem)
-        if not asker.level.at_least(IdentityLevel.VERIFIED) and pack.for_each != "case":
-            return planning.ask_identity(self._rules)
-        return planning.plan(self._rules, view, asked, None)
 
-    def _again(self, row: CaseRow, view: View, asker: who.Asker) -> Plan:
-        """What becomes of a case that is looked at once more."""
-        parked = None
-        if row.wait_for and row.wait_until:
-            parked = planning.Parked(wait_for=row.wait_for, ref=row.wait_ref, until=row.wait_until)
-            if row.wait_for.startswith("answer:") and row.wait_until <= view.now and not row.answers:
-                return planning.ended("closed", "unanswered")
-        if row.failed:
-            return planning.to_people(self._rules, "payments", 1, "operation_failed")
-        asked = Asked(
-            problem=row.problem,
-            requester=asker.requester,
-            passes=_passes_of(row, asker),
-            only_pass=asker.only_pass,
-            incident_ref=row.incident_ref,
-            answers=row.answers,
-            opened_at=row.created_at,
-        )
-        pack = self._rules.packs.for_problem(row.problem)
-        if not asker.level.at_least(IdentityLevel.VERIFIED) and pack.for_each != "case":
-            return planning.ask_identity(self._rules)
-        return planning.plan(self._rules, asker.seen(view, named_show=row.show is not None), asked, parked)
-
-    def _document(
-        self, platform: UUID, case: UUID, epoch: int, *, view: View, asker: who.Asker, plan: Plan, row: CaseRow | None = None
-    ) -> dict[str, Any]:
-        """The plan as case_decide takes it."""
-        order = view.order.id if view.order and asker.level.at_least(IdentityLevel.VERIFIED) else None
-        document: dict[str, Any] = {
-            "platform": platform,
-            "case": case,
-            "epoch": epoch,
-            "order": order,
-            "decision": {"id": plan.id, "outcome": plan.outcome, "verdicts": _verdicts(plan), "guards": plan.guards},
-            "refunds": plan.refunds,
-            "passes": plan.passes,
-            "payments": plan.payments,
-            "holds": plan.holds,
-            "approvals": plan.approvals,
-            "caps": plan.caps,
-            "limits": plan.limits,
-            "priority": 0 if row is None else 1,
-            "ids": [new_id() for _ in plan.payments] if plan.outcome == "approve" else [],
-            "entries": [_entry(plan)],
-            "next": plan.next,
-            "next_if_paid": {"state": "resolved", "outcome": "already_done"},
-            "begin": True,
-            "lease_seconds": LEASE_SECONDS,
-            "key_seconds": self._operations.key_seconds(),
-        }
-        if row is not None and row.order is None and order is not None:
-            document["attach"] = {
-                "identity": asker.level,
-                "requester": asker.requester,
-                "passes": list(_passes_of(row, asker)) or [None],
-                "show": view.show.id if view.show else None,
-            }
-        return document
+def to_read_first(caller: Caller, contact: Contact, considered: Considered) -> str | None:
+    """The order that is read at its platform before the contact is decided."""
+    if contact.purchase is not None:
+        return None
+    return to_read(considered.seen, considered.plan, contact.order if who.may_name(caller) else None)
 
 
-def _opening(caller: Caller, contact: Contact, asker: who.Asker, view: View, case: UUID, *, passes: tuple[UUID, ...]) -> Mapping[str, Any]:
-    """The contact as case_open takes it. The order is set only where its customer is known."""
-    verified = asker.level.at_least(IdentityLevel.VERIFIED)
-    return {
-        "platform": caller.platform_id,
-        "case": case,
-        "caller": caller.key,
-        "caller_name": caller.name,
-        "key": contact.key,
-        "body_hash": contact.body_hash.hex(),
-        "contact": new_id(),
-        "channel": contact.channel,
-        "locale": contact.locale,
-        "problem": contact.problem,
-        "show": view.show.id if view.show and (verified or contact.show) else None,
-        "order": view.order.id if view.order and verified else None,
-        "claimed_order": contact.order,
-        "session": caller.session_id,
-        "requester": asker.requester,
-        "identity": asker.level,
-        "incident_ref": contact.incident,
-        "message": {"id": new_id(), "body": contact.message} if contact.message else {},
-        "passes": list(passes) or [None],
-        "lease_seconds": LEASE_SECONDS,
-    }
+def _decide(rules: Rules, view: View, asked: Asked, asker: who.Asker) -> Plan:
+    pack = rules.packs.for_problem(asked.problem)
+    if not asker.level.at_least(IdentityLevel.VERIFIED) and pack.for_each != "case":
+        return planning.ask_identity(rules)
+    return planning.plan(rules, view, asked, None)
+
+
+def _again(rules: Rules, row: CaseRow, view: View, asker: who.Asker) -> Plan:
+    """What becomes of a case that is looked at once more."""
+    parked = _parked(row)
+    if parked is not None and parked.wait_for.startswith("answer:") and parked.until <= view.now and not row.answers:
+        return planning.ended("closed", "unanswered")
+    if row.failed:
+        return planning.to_people(rules, "payments", 1, "operation_failed")
+    pack = rules.packs.for_problem(row.problem)
+    if not asker.level.at_least(IdentityLevel.VERIFIED) and pack.for_each != "case":
+        return planning.ask_identity(rules)
+    return planning.plan(rules, asker.seen(view, named_show=row.show is not None), _asked_again(row, asker), parked)
+
+
+def decides_now(rules: Rules, row: CaseRow, view: View) -> Plan:
+    """What the rules would do with a case as it stands; nothing is stored."""
+    return _again(rules, row, view, who.asked_before(row, view))
+
+
+def _without_the_platform(rules: Rules, parked: planning.Parked | None, view: View, plan: Plan, was_read: Read) -> Plan:
+    """What is done instead, where the platform could not say how the order stands now."""
+    if was_read == "unavailable":
+        return planning.wait_for_platform(rules, view, parked)
+    if was_read == "not_understood" or view.order is not None:
+        return planning.to_people(rules, "payments", 2, "order_not_understood" if was_read == "not_understood" else "order_gone")
+    return plan
+
+
+def _parked(row: CaseRow) -> planning.Parked | None:
+    if row.wait_for and row.wait_until:
+        return planning.Parked(wait_for=row.wait_for, ref=row.wait_ref, until=row.wait_until)
+    return None
 
 
 def _held_too(plan: Plan, holds: tuple[str, ...]) -> Plan:
@@ -279,6 +355,19 @@ def _held_too(plan: Plan, holds: tuple[str, ...]) -> Plan:
     if plan.outcome != "approve" or not holds:
         return plan
     return msgspec.structs.replace(plan, guards=(*plan.guards, *holds), holds=(*plan.holds, *holds), approvals=max(plan.approvals, 1))
+
+
+def _asked_again(row: CaseRow, asker: who.Asker) -> Asked:
+    return Asked(
+        problem=row.problem,
+        requester=asker.requester,
+        passes=passes_of(row, asker),
+        only_pass=asker.only_pass,
+        incident_ref=row.incident_ref,
+        answers=row.answers,
+        opened_at=row.created_at,
+        player_error=row.player_error,
+    )
 
 
 def _asked(contact: Contact, asker: who.Asker, passes: tuple[UUID, ...]) -> Asked:
@@ -290,46 +379,5 @@ def _asked(contact: Contact, asker: who.Asker, passes: tuple[UUID, ...]) -> Aske
         incident_ref=contact.incident,
         answers={},
         opened_at=None,
+        player_error=contact.player.error if contact.player else None,
     )
-
-
-def _passes_of(row: CaseRow, asker: who.Asker) -> tuple[UUID, ...]:
-    """The passes the case is about: of a holder their own, else the named ones."""
-    return _named_passes(row) if asker.only_pass is None else (asker.only_pass,)
-
-
-def _named_passes(row: CaseRow) -> tuple[UUID, ...]:
-    """The passes that the case was opened for, or those the customer named when asked or before it was known who asks."""
-    named = row.answers.get("passes") or ()
-    return row.passes or tuple(UUID(one) for one in ([named] if isinstance(named, str) else named))
-
-
-def _verdicts(plan: Plan) -> list[Mapping[str, Any]]:
-    """Each subject's rule, hash and facts, as they are kept: enough to reproduce the decision byte for byte."""
-    return [
-        {
-            "subject": {"kind": one.subject.kind, "id": one.subject.id},
-            "facts": one.facts,
-            "parameters": one.parameters,
-            "verdict": one.verdict,
-        }
-        for one in plan.judged
-    ]
-
-
-def _entry(plan: Plan) -> Mapping[str, Any]:
-    return {
-        "kind": "decided",
-        "source": "policy",
-        "data": {
-            "decision": plan.id,
-            "outcome": plan.outcome,
-            "rules": sorted({f"{one.verdict.pack}/{one.verdict.rule}" for one in plan.judged}),
-            "guards": plan.guards,
-        },
-    }
-
-
-def body_hash(body: bytes) -> bytes:
-    """What tells a repeated request from another one under the same key."""
-    return hashlib.sha256(body).digest()

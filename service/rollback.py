@@ -13,11 +13,12 @@ import structlog
 
 from policies import Rails
 from service.callers import Caller
+from service.contacts import Contact, body_hash
 from service.model import Channel, Money, Problem
 from service.ports import Authorisations, Declined, OutcomeUnknown, PaymentSeen, RefundRail, Unavailable
 from service.rails import Gate, Outcome
 from service.refunds import CALL_SECONDS_MAX
-from service.resolution import Contact, Opened, body_hash
+from service.resolution import Opened
 from service.store.rollback import FailedSale, RollbackStore
 
 log: Final = structlog.get_logger()
@@ -117,7 +118,11 @@ class Rollback:
         if not place.go:
             await self._store.end(sale, "mended")
             return
-        opened = await self._cases.open_case(_ourselves(sale), _contact(sale), begin=False, holds=("wave",) if place.held else ())
+        try:
+            opened = await self._cases.open_case(_ourselves(sale), _contact(sale), begin=False, holds=("wave",) if place.held else ())
+        except Unavailable:
+            log.info("sale_waits_for_platform", payment_id=str(sale.payment))
+            return
         await self._store.end(sale, "refund_asked", opened.case)
         log.info("sale_rolled_back", payment_id=str(sale.payment), case_id=str(opened.case), held=place.held)
 
@@ -127,6 +132,8 @@ class Rollback:
         )
         if not place.go:
             await self._store.end(sale, "mended")
+        elif place.paused:
+            await self._later(sale)
         elif seen.authorised_minor == 0:
             await (self._later(sale) if sale.looks < LOOKS_WITHOUT_HOLD_MAX else self._store.end(sale, "mended"))
         elif not isinstance(rail, _LetsGo):

@@ -40,6 +40,7 @@ _SMTP_PORTS: Final[Mapping[str, int]] = {"tls": 465, "starttls": 587, "none": 25
 
 
 SmtpTls = Literal["starttls", "tls", "none"]
+TextWay = Literal["none", "sandbox"]
 LogFormat = Literal["json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -61,6 +62,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bind_host: str
     bind_port: int
     public_url: str
+    has_public_url: bool
+    """somebody said so; else it is only where we listen"""
     processes: int
     pool_size: int
     proxies: int
@@ -68,12 +71,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: LogFormat
     log_level: LogLevel
     smtp: Smtp | None
+    text: TextWay
+    """who sends texts; none: codes go by mail alone"""
+    texts_per_day: int
+    """the most that one platform's customers are sent in a day, since each costs money"""
     rails: tuple[Rail, ...]
     sandbox_database_url: Secret | None
     policies: Path | None
     """a folder of packs instead of the ones that come with the application"""
     data: Path
+    signing_key_days: int
+    """after so many days another key signs access tokens; 0: never by itself"""
     languages: tuple[str, ...]
+    webhook_private_addresses: bool
+    """whether platforms' endpoints may be http, and inside a private network"""
 
 
 def load(environment: Mapping[str, str], *, needed: Sequence[str] = ()) -> Settings:
@@ -83,12 +94,14 @@ def load(environment: Mapping[str, str], *, needed: Sequence[str] = ()) -> Setti
         reader.need(name)
     host, port = reader.address("BIND", default="127.0.0.1:8080")
     shown = f"[{host}]" if ":" in host else host
+    public_url = reader.url("PUBLIC_URL")
     settings = Settings(
         database_url=reader.secret_url("DATABASE_URL", schemes=("postgresql", "postgres")),
         secret=reader.secret("SECRET", bytes_min=_SECRET_BYTES_MIN),
         bind_host=host,
         bind_port=port,
-        public_url=reader.url("PUBLIC_URL") or f"http://{shown}:{port}",
+        public_url=public_url or f"http://{shown}:{port}",
+        has_public_url=bool(public_url),
         # One process fills about one core; more than this on one machine is a slip of the keyboard.
         processes=reader.integer("PROCESSES", default=1, least=1, most=128),
         # Half a dozen busy connections fill a core of PostgreSQL; hundreds only queue inside it instead of here.
@@ -98,11 +111,17 @@ def load(environment: Mapping[str, str], *, needed: Sequence[str] = ()) -> Setti
         log_format=reader.choice("LOG_FORMAT", LogFormat, default="json"),
         log_level=reader.choice("LOG_LEVEL", LogLevel, default="info"),
         smtp=_smtp(reader),
+        text=reader.choice("TEXT", TextWay, default="none"),
+        # A text costs about five cents in most countries: a hundred euros a day at worst, and a crowd that mail does not reach.
+        texts_per_day=reader.integer("TEXTS_PER_DAY", default=2000, least=1, most=1_000_000),
         sandbox_database_url=reader.secret_url("SANDBOX_DATABASE_URL", schemes=("postgresql", "postgres")),
         rails=read_rails(reader, database_needed="DATABASE_URL" in needed),
         policies=reader.folder("POLICIES"),
         data=Path(reader.text("DATA") or ".data"),
+        # A key that leaked unseen is of use for a quarter at most; edges notice nothing, since they have the next one a day before.
+        signing_key_days=reader.integer("SIGNING_KEY_DAYS", default=90, least=0, most=3650),
         languages=reader.languages("LANGUAGES", default="en"),
+        webhook_private_addresses=reader.flag("WEBHOOK_PRIVATE_ADDRESSES"),
     )
     reader.finish()
     return settings
@@ -138,6 +157,8 @@ def overrides(settings: Settings) -> Mapping[str, str]:
         "MAKEGOOD_SECRET": settings.secret,
     }
     outside = {name: value.reveal() for name, value in values.items() if value is not None}
+    if settings.webhook_private_addresses:
+        outside["MAKEGOOD_WEBHOOK_PRIVATE_ADDRESSES"] = "yes"
     return outside | {name: value for rail in settings.rails if rail.kind in SANDBOX_KINDS for name, value in sandbox_overrides(rail)}
 
 

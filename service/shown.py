@@ -8,8 +8,11 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from service.model import WireId, wire
+from service.model import ADDRESSED, PLATFORM_ANSWERS, WireId, wire
+from service.playback import Playback
+from service.standing import HandoffShown, PlayerShown, first_name, handoff, status, with_people
 from service.store.cases import CaseRecord, OperationRow
+from service.texts import TEXTS
 
 Audience = Literal["buyer", "holder", "session", "platform", "desk"]
 
@@ -27,6 +30,8 @@ class AnswerShown(msgspec.Struct, frozen=True, kw_only=True):
 class OptionShown(msgspec.Struct, frozen=True, kw_only=True):
     value: str
     text: str
+    needs_address: bool = False
+    """of a way for money: `/payout` has to name the mail address of the account"""
 
 
 class QuestionShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +59,12 @@ class OperationShown(msgspec.Struct, frozen=True, kw_only=True):
     currency: str | None = None
     to: str | None = None
     """where the money goes: `Visa ·· 4242`"""
+    chosen: bool = False
+    """the customer said where the money goes: it goes not back the way it was paid"""
+    sent_at: datetime | None = None
+    """when the processor accepted it"""
+    reference: str | None = None
+    """the processor's own, for whoever bought it to show to their bank"""
     pass_id: str | None = None
     payment: str | None = None
     """the platform's own reference of the payment; for agents and the platform"""
@@ -69,6 +80,17 @@ class AccessShown(msgspec.Struct, frozen=True, kw_only=True):
     pass_id: str
     token: str
     expires_at: datetime
+    playback: Playback | None = None
+    """what the platform's video service takes in its place, where it has one: look again for the next one"""
+
+
+class AttachmentShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A file: `GET /v1/attachments/{id}` has its content."""
+
+    id: str
+    name: str
+    type: str
+    bytes: int
 
 
 class MessageShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +99,23 @@ class MessageShown(msgspec.Struct, frozen=True, kw_only=True):
     author: str
     body: str
     created_at: datetime
+    attachments: tuple[AttachmentShown, ...] = ()
+    via: tuple[Literal["widget", "mail", "api"], ...] = ()
+    """of a reply: by which ways it went; `api`: told to the platform with `case.replied`, which carries it"""
+
+
+class WaitRange(msgspec.Struct, frozen=True, kw_only=True):
+    """How long it takes people just now to look at a case: most wait between these."""
+
+    low_seconds: int
+    high_seconds: int
+
+
+class ArticleShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A help page that fixes this for most."""
+
+    url: str
+    title: str
 
 
 class DeskShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,12 +147,29 @@ class CaseShown(msgspec.Struct, frozen=True, kw_only=True):
     messages: tuple[MessageShown, ...]
     joined_to: str | None
     can_ask_a_person: bool
+    wait_quote: WaitRange | None = None
+    """while it waits for people"""
+    handoff: HandoffShown | None = None
+    """for customers, while it is with people"""
+    article: ArticleShown | None = None
+    """while the case asks whether it works now"""
     desk: DeskShown | None = None
+    """for agents and the platform"""
+    player: PlayerShown | None = None
     """for agents and the platform"""
 
 
-def show(record: CaseRecord, audience: Audience, access: Sequence[AccessShown]) -> CaseShown:
-    """The case for this audience. Of a joined case, the case it joined, under the id that was asked for."""
+def show(
+    record: CaseRecord,
+    audience: Audience,
+    access: Sequence[AccessShown],
+    wait_quote: WaitRange | None = None,
+    opens_at: datetime | None = None,
+) -> CaseShown:
+    """The case for this audience. Of a joined case, the case it joined, under the id that was asked for.
+
+    `opens_at`: when the desk opens; None: people are there.
+    """
     joined = record.state == "joined" or record.id != record.asked_id
     to_desk = audience in {"desk", "platform"}
     return CaseShown(
@@ -132,32 +188,19 @@ def show(record: CaseRecord, audience: Audience, access: Sequence[AccessShown]) 
         answers=_answers(record, with_rules=to_desk) if audience != "holder" else _answers_of_holder(record),
         question=_question(record, audience) if audience != "holder" or record.requester == "holder" else None,
         wait=_wait(record),
-        operations=tuple(_operation(one, audience) for one in record.operations if audience != "holder" or one.mine),
+        operations=tuple(_operation(one, audience, record.locale) for one in record.operations if audience != "holder" or one.mine),
         access=tuple(access),
         messages=_messages(record, audience),
         joined_to=wire(WireId.CASE, record.id) if joined else None,
-        can_ask_a_person=record.owner not in {"queue", "agent"},
+        can_ask_a_person=not with_people(record),
+        wait_quote=wait_quote,
+        handoff=None if to_desk else handoff(record, opens_at),
+        article=_article(record) if audience != "holder" or record.requester == "holder" else None,
+        player=msgspec.convert(record.player, PlayerShown) if to_desk and record.player else None,
         desk=DeskShown(skill=record.skill, agent=record.agent, queued_at=record.queued_at, guards=tuple(record.guards))
         if to_desk
         else None,
     )
-
-
-def status(record: CaseRecord) -> str:
-    if record.ended_at is not None:
-        return (
-            "resolved"
-            if record.outcome in {"approve", "already_done"} and record.owner is None
-            else _ENDED.get(record.outcome or "", "resolved")
-        )
-    if record.owner in {"queue", "agent"}:
-        return "with_people"
-    if record.owner == "timer":
-        return "asked" if (record.wait_for or "").startswith("answer:") else "waiting"
-    return "working"
-
-
-_ENDED: Final[Mapping[str, str]] = {"deny": "denied", "unanswered": "closed"}
 
 
 def in_language(texts: Mapping[str, str], wanted: str) -> str:
@@ -186,6 +229,8 @@ def _answers(record: CaseRecord, *, with_rules: bool) -> tuple[AnswerShown, ...]
                 rule=rule if with_rules else None,
             ),
         )
+    if record.wait_for == PLATFORM_ANSWERS and record.ended_at is None:
+        found["wait"] = AnswerShown(outcome="wait", because=in_language(_PLATFORM_AWAY, record.locale), would_change=None, rule=None)
     order = ("approve", "ask", "wait", "escalate", "deny")
     return tuple(sorted(found.values(), key=lambda one: order.index(one.outcome)))
 
@@ -197,37 +242,26 @@ def _answers_of_holder(record: CaseRecord) -> tuple[AnswerShown, ...]:
     return ()
 
 
-# What is asked when no rule asks: who it is, and which ticket. English and German, as the packs.
-_PROMPTS: Final[Mapping[str, Mapping[str, str]]] = {
-    "identity": {
-        "en": "To look at an order we need to know it is yours. We send you a code for that.",
-        "de": "Damit wir eine Bestellung ansehen können, müssen wir wissen, dass sie Ihnen gehört. Wir senden Ihnen dafür einen Code.",
-    },
-    "passes": {"en": "Which ticket is it about?", "de": "Um welches Ticket geht es?"},
-}
-
-# Why money could not go back, by what the first rail proved; then the question.
-_WHERE: Final[Mapping[str, Mapping[str, str]]] = {
-    "closed": {
-        "en": "Your bank closed that card, so the money cannot go back to it. Where should it go?",
-        "de": "Ihre Bank hat diese Karte geschlossen, das Geld kann nicht dorthin zurück. Wohin soll es gehen?",
-    },
-    "refused": {
-        "en": "Your bank did not take the money back. Where should it go?",
-        "de": "Ihre Bank hat das Geld nicht angenommen. Wohin soll es gehen?",
-    },
-    "unreachable": {
-        "en": "We cannot reach the bank's side at the moment and keep trying. You may wait, or choose another way.",
-        "de": "Wir erreichen die Seite der Bank gerade nicht und versuchen es weiter. Sie können warten oder einen anderen Weg wählen.",
-    },
-}
+# What is asked when no rule asks, said while the platform's own system does not answer, and asked of money that could not go back.
+_PROMPTS: Final = TEXTS.by_name("asked")
+_PLATFORM_AWAY: Final = TEXTS.by_name("away")["platform"]
+_WHERE: Final = TEXTS.by_name("where")
+_WAYS: Final = TEXTS.by_name("ways")
 _CLOSED: Final = frozenset({"expired_or_canceled_card", "lost_or_stolen_card"})
-_WAYS: Final[Mapping[str, Mapping[str, str]]] = {
-    "paypal_payout": {"en": "PayPal account", "de": "PayPal-Konto"},
-    "sandbox_payout": {"en": "sandbox account", "de": "Sandbox-Konto"},
-    "store_credit": {"en": "voucher", "de": "Gutschein"},
-    "manual": {"en": "bank transfer, by our team", "de": "Überweisung durch unser Team"},
-}
+
+
+ASKED_FOR: Final = frozenset(_PROMPTS)
+"""what is asked when no rule asks"""
+
+
+def asked_for(fact: str, language: str) -> str:
+    """The question for what no rule asks: `identity` or `passes`."""
+    return in_language(_PROMPTS[fact], language)
+
+
+def platform_away(language: str) -> str:
+    """What is said while the platform's own system does not answer."""
+    return in_language(_PLATFORM_AWAY, language)
 
 
 def _where(record: CaseRecord) -> QuestionShown | None:
@@ -237,7 +271,8 @@ def _where(record: CaseRecord) -> QuestionShown | None:
         return None
     why = "unreachable" if refund.state == "SENT" else "closed" if refund.failure in _CLOSED else "refused"
     options = tuple(
-        OptionShown(value=one["rail"], text=in_language(_WAYS[one["kind"]], record.locale)) for one in refund.result.get("offers", ())
+        OptionShown(value=one["rail"], text=in_language(_WAYS[one["kind"]], record.locale), needs_address=one["kind"] in ADDRESSED)
+        for one in refund.result.get("offers", ())
     )
     return QuestionShown(fact="destination", prompt=in_language(_WHERE[why], record.locale), options=options)
 
@@ -259,21 +294,38 @@ def _question(record: CaseRecord, audience: Audience) -> QuestionShown | None:
     return None
 
 
+def _article(record: CaseRecord) -> ArticleShown | None:
+    """What the rule that asks stands on; its title as the show has it now."""
+    asking = next((one for one in record.verdicts if one["verdict"]["outcome"] == "ask"), None)
+    url = None if asking is None else asking["facts"].get("article.key")
+    if not url or record.ended_at is not None or record.owner != "timer":
+        return None
+    return ArticleShown(url=url, title=in_language(record.article.title, record.locale) if record.article else url)
+
+
 def _wait(record: CaseRecord) -> WaitShown | None:
     if record.ended_at is not None or record.owner != "timer" or record.wait_for is None or record.wait_for.startswith("answer:"):
+        return None
+    if with_people(record):
         return None
     return WaitShown(waiting_for=record.wait_for, until=record.wait_until or record.created_at)
 
 
-def _operation(row: OperationRow, audience: Audience) -> OperationShown:
+def _operation(row: OperationRow, audience: Audience, language: str) -> OperationShown:
     money, to_desk = row.amount is not None, audience in {"desk", "platform"}
+    # What a customer recognises: the card it goes back to, else the way that was chosen.
+    chosen = next((one["kind"] for one in row.result.get("offers", ()) if one["rail"] == row.rail), None)
+    to = in_language(_WAYS[chosen], "en" if to_desk else language) if chosen else row.method or None
     return OperationShown(
         id=wire(WireId.OPERATION, row.id),
         action=row.action,
         status=operation_status(row),
         amount=row.amount,
         currency=row.currency if money else None,
-        to=_to(row) if audience != "session" else None,
+        to=to if audience != "session" else None,
+        chosen=chosen is not None and audience != "session",
+        sent_at=row.accepted_at,
+        reference=row.reference if audience == "buyer" and money else None,
         pass_id=wire(WireId.PASS, row.pass_id) if row.pass_id else None,
         payment=row.payment_ref if to_desk else None,
         holds=row.holds if to_desk else (),
@@ -281,12 +333,6 @@ def _operation(row: OperationRow, audience: Audience) -> OperationShown:
         approvals_needed=row.approvals_needed if to_desk else 0,
         failure=row.failure if to_desk else None,
     )
-
-
-def _to(row: OperationRow) -> str | None:
-    """What a customer recognises: the card it goes back to, else the way that was chosen."""
-    chosen = next((one["kind"] for one in row.result.get("offers", ()) if one["rail"] == row.rail), None)
-    return (row.method or None) if chosen is None else _WAYS[chosen]["en"]
 
 
 def operation_status(row: OperationRow) -> Literal["working", "sent", "done", "held", "choose", "could_not"]:
@@ -307,13 +353,19 @@ def _messages(record: CaseRecord, audience: Audience) -> tuple[MessageShown, ...
     kinds: set[str] = {"customer", "reply"} | ({"note"} if audience == "desk" else set())
     if audience == "holder" and record.requester != "holder":
         return ()
+    to_desk = audience in {"desk", "platform"}
     return tuple(
         MessageShown(
             id=wire(WireId.MESSAGE, one.id),
             kind=one.kind,  # type: ignore[arg-type]  # the column's CHECK names the same three
-            author=one.author if audience in {"desk", "platform"} or one.kind == "customer" else one.author.removeprefix("agent:"),
+            author=one.author if to_desk or one.kind == "customer" else first_name(one.author.removeprefix("agent:")),
             body=one.body,
             created_at=one.created_at,
+            attachments=tuple(
+                AttachmentShown(id=wire(WireId.ATTACHMENT, file.id), name=file.name, type=file.type, bytes=file.bytes)
+                for file in one.attachments
+            ),
+            via=one.via,  # type: ignore[arg-type]  # reply_via() names the same three
         )
         for one in record.messages
         if one.kind in kinds

@@ -27,7 +27,9 @@ class ShowSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     caps: ShowCaps = msgspec.field(default_factory=ShowCaps)
     parameters: dict[str, dict[str, bool | int | float | str]] = {}
     articles: dict[Problem, Article] = {}
+    known_errors: dict[str, Article] = {}
     stream_url: str | None = None
+    playback_id: str | None = None
     rollback: bool = False
 
 
@@ -60,13 +62,17 @@ class Shows:
     def __init__(self, store: ShowStore) -> None:
         self._store = store
 
-    async def put(self, platform_id: UUID, ref: str, feed: ShowFeed, *, same_version: SameVersion = "refuse") -> Written:
+    async def put(
+        self, platform_id: UUID, ref: str, feed: ShowFeed, *, same_version: SameVersion = "refuse", source: str = "feed"
+    ) -> Written:
         """Takes the document in, unless a newer one or the same is here. Raises FeedInvalid, FeedConflict.
+
+        Another mode, cap or parameter is kept in the audit with `source`, such as `key:shop`.
 
         A show that is cancelled, postponed or given another time wakes the cases that wait for that, and those that wait for an incident.
         """
         check_show(feed)
-        written = await self._store.put(show_document(platform_id, ref, feed, same_version=same_version))
+        written = await self._store.put(show_document(platform_id, ref, feed, same_version=same_version, source=source))
         raise_for_conflict(written)
         return written
 
@@ -99,7 +105,7 @@ class Shows:
         return None if found is None else msgspec.convert(_wired(found), ShowState)
 
 
-def show_document(platform_id: UUID, ref: str, feed: ShowFeed, *, same_version: SameVersion) -> Json:
+def show_document(platform_id: UUID, ref: str, feed: ShowFeed, *, same_version: SameVersion, source: str = "feed") -> Json:
     """What the SQL function `show_put` reads."""
     return {
         "platform": platform_id,
@@ -107,6 +113,7 @@ def show_document(platform_id: UUID, ref: str, feed: ShowFeed, *, same_version: 
         "ref": ref,
         "version": feed.version,
         "same_version": same_version,
+        "source": source,
         "name": feed.name,
         "zone": feed.zone,
         "starts_at": feed.starts_at,
@@ -117,7 +124,9 @@ def show_document(platform_id: UUID, ref: str, feed: ShowFeed, *, same_version: 
             caps=feed.caps,
             parameters=feed.parameters,
             articles=feed.articles,
+            known_errors=feed.known_errors,
             stream_url=feed.stream_url,
+            playback_id=feed.playback_id,
             rollback=feed.rollback,
         ),
     }

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -19,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from service.compact import segment, take_apart
 from service.model import WireId, unwire, wire
 
 PublicKeys = Mapping[str, Ed25519PublicKey]
@@ -32,9 +30,6 @@ _TOKEN_LENGTH_MAX: Final = 2000
 # `nbf` is the whole second of minting, and two machines under NTP differ by far less than this; it only keeps a token from being
 # refused in the second it was made. Expiry has no such margin.
 _NOT_BEFORE_LEEWAY_SECONDS: Final = 5
-
-# Three non-empty base64url segments (RFC 7515, section 7.1). Python's own decoder skips characters outside the alphabet.
-_COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 # What HKDF's `info` is for (RFC 5869, section 3.2): another use of the installation secret derives another key.
 _SEAL_PURPOSE: Final = b"makegood/signing-key/1"
@@ -83,10 +78,12 @@ class SigningKey(msgspec.Struct, frozen=True, kw_only=True):
         return self.private.public_key()
 
 
-class _Header(msgspec.Struct, frozen=True, kw_only=True):
-    alg: str
+class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Nothing else stands in a header of ours: extensions, and keys that a token brings along, are refused unread."""
+
+    alg: Literal["EdDSA"]
     kid: str
-    typ: str = "JWT"
+    typ: Literal["JWT"] = "JWT"
 
 
 class _Payload(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,8 +120,8 @@ def mint(key: SigningKey, claims: AccessClaims) -> str:
         nbf=int(claims.not_before.timestamp()),
         exp=int(claims.expires_at.timestamp()),
     )
-    signed = _segment(msgspec.json.encode(_Header(alg="EdDSA", kid=key.kid))) + b"." + _segment(msgspec.json.encode(payload))
-    token = signed + b"." + _segment(key.private.sign(signed))
+    signed = segment(msgspec.json.encode(_Header(alg="EdDSA", kid=key.kid))) + b"." + segment(msgspec.json.encode(payload))
+    token = signed + b"." + segment(key.private.sign(signed))
     if len(token) > _TOKEN_LENGTH_MAX:
         raise ValueError(f"an access token of {len(token)} characters would be longer than {_TOKEN_LENGTH_MAX}")
     return token.decode("ascii")
@@ -136,21 +133,20 @@ def read(token: str, keys: PublicKeys, audience: str, now: datetime) -> AccessCl
     The algorithm is EdDSA because our keys are; the header's own `alg` is only compared with that (RFC 8725, section 3.1). Whether the
     token was revoked or suspended is not its own to say: the caller asks by `token_id`. It is refused from `expires_at` on.
     """
-    if len(token) > _TOKEN_LENGTH_MAX or not _COMPACT.fullmatch(token):
+    if len(token) > _TOKEN_LENGTH_MAX:
         raise BadToken("malformed")
-    signed, _, signature = token.rpartition(".")
-    header_segment, _, payload_segment = signed.partition(".")
-    header = _decode(header_segment, _Header)
-    if header.alg != "EdDSA":
-        raise BadToken("malformed")
-    key = keys.get(header.kid)
+    try:
+        parts = take_apart(token)
+    except ValueError:
+        raise BadToken("malformed") from None
+    key = keys.get(_decode(parts.header, _Header).kid)
     if key is None:
         raise BadToken("unknown_key")
     try:
-        key.verify(_bytes(signature), signed.encode("ascii"))
+        key.verify(parts.signature, parts.signed)
     except InvalidSignature:
         raise BadToken("bad_signature") from None
-    claims = _claims(_decode(payload_segment, _Payload))
+    claims = _claims(_decode(parts.payload, _Payload))
     if claims.audience != audience:
         raise BadToken("wrong_audience")
     if now >= claims.expires_at:
@@ -166,7 +162,7 @@ def public_keys(keys: Iterable[SigningKey]) -> PublicKeys:
 
 def jwk(kid: str, public: Ed25519PublicKey) -> dict[str, str]:
     """The public key as RFC 8037 writes it (an octet key pair)."""
-    x = _segment(public.public_bytes_raw()).decode("ascii")
+    x = segment(public.public_bytes_raw()).decode("ascii")
     return {"kty": "OKP", "crv": "Ed25519", "x": x, "kid": kid, "use": "sig", "alg": "EdDSA"}
 
 
@@ -204,13 +200,13 @@ class Sealer:
 
 def _thumbprint(public: Ed25519PublicKey) -> str:
     """RFC 7638: the required members only, in this order, without spaces (section 3.2; for OKP, RFC 8037, section 2)."""
-    x = _segment(public.public_bytes_raw())
-    return _segment(sha256(b'{"crv":"Ed25519","kty":"OKP","x":"' + x + b'"}').digest()).decode("ascii")
+    x = segment(public.public_bytes_raw())
+    return segment(sha256(b'{"crv":"Ed25519","kty":"OKP","x":"' + x + b'"}').digest()).decode("ascii")
 
 
 def _claims(payload: _Payload) -> AccessClaims:
     pass_id = unwire(WireId.PASS, payload.sub)
-    if pass_id is None:
+    if pass_id is None or min(payload.iat, payload.nbf, payload.exp) < 0:
         raise BadToken("malformed")
     try:
         issued_at, not_before, expires_at = (datetime.fromtimestamp(t, UTC) for t in (payload.iat, payload.nbf, payload.exp))
@@ -228,24 +224,8 @@ def _claims(payload: _Payload) -> AccessClaims:
     )
 
 
-def _segment(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-
-def _bytes(segment: str) -> bytes:
-    """The bytes of a base64url segment in its one canonical spelling: the spare bits at its end are zero (RFC 4648, section 3.5)."""
-    raw = segment.encode("ascii")
+def _decode(part: bytes, kind: type[_Part]) -> _Part:
     try:
-        data = base64.urlsafe_b64decode(raw + b"=" * (-len(raw) % 4))
-    except binascii.Error:
-        raise BadToken("malformed") from None
-    if _segment(data) != raw:
-        raise BadToken("malformed")
-    return data
-
-
-def _decode(segment: str, kind: type[_Part]) -> _Part:
-    try:
-        return msgspec.json.decode(_bytes(segment), type=kind)
+        return msgspec.json.decode(part, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):  # the second for a string that is not UTF-8
         raise BadToken("malformed") from None

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
+
+from service.callers import Proven
+
+Phase = Literal["before", "live", "over"]
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +26,7 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 class ShowView(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     ref: str
+    version: int
     name: Mapping[str, str]
     zone: str
     starts_at: datetime
@@ -34,6 +39,16 @@ class ShowView(msgspec.Struct, frozen=True, kw_only=True):
     def minutes(self) -> int:
         """Elapsed minutes, as a clock that knows no summer time counts them."""
         return int((self.ends_at - self.starts_at).total_seconds() // 60)
+
+    def help_page(self, problem: str, player_error: str | None) -> str:
+        """The address of the page for what the player says, else for the problem; empty: none is known."""
+        of_error = self.settings.get("known_errors", {}).get(player_error) if player_error else None
+        known = of_error or self.settings.get("articles", {}).get(problem) or {}
+        return str(known.get("url", ""))
+
+
+def phase(starts_at: datetime, ends_at: datetime, now: datetime) -> Phase:
+    return "before" if now < starts_at else "live" if now < ends_at else "over"
 
 
 class LineView(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +72,7 @@ class PaymentView(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     ref: str
     rail: str | None
+    provider_ref: str | None
     status: str
     amount: int
     captured: int
@@ -100,7 +116,8 @@ class OrderView(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     customer_ref: str | None
     buyer: UUID
-    buyer_is_caller: bool
+    buyer_proven: Proven | None
+    """by what the caller has proved to be its buyer"""
     buyer_has_address: bool
     locale: str
     placed_at: datetime
@@ -118,5 +135,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """the database's clock"""
     platform: Mapping[str, Any]
     """the platform's settings"""
+    packs: Mapping[str, str] = {}
+    """the platform's own, name -> hash"""
     show: ShowView | None
     order: OrderView | None

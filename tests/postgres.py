@@ -1,17 +1,20 @@
-"""The PostgreSQL of a test run: one server, a migrated template, cheap copies of it."""
+"""The PostgreSQL of a test run: one server, and the templates of which tests get copies."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import tempfile
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
 import asyncpg
 
+from integrations.sandbox import open_sandbox
 from service.store import embedded, migrate
+from tests import copies
 
 # Short, since a socket's path holds about a hundred characters; one folder a user, and in it one a run, shared by the run's workers.
 _ROOT: Final = Path(tempfile.gettempdir()) / f"makegood-tests-{os.getuid()}"
@@ -46,15 +49,47 @@ def finish(server: embedded.EmbeddedServer) -> None:
 
 async def migrated_template(dsn: str) -> str:
     """The name of a database with this release's tables and nothing in it; built once a run."""
-    name = template_name()
+
+    async def build(url: str) -> None:
+        await migrate.migrate(url)
+
+    return await _template(dsn, template_name(), build)
+
+
+async def sandbox_template(dsn: str) -> str:
+    """The name of a database with the sandbox's own tables and nothing in it; built once a run."""
+
+    async def build(url: str) -> None:
+        await (await open_sandbox(url, connections_max=1)).close()
+
+    return await _template(dsn, f"{template_name()}_sandbox", build)
+
+
+async def _template(dsn: str, name: str, build: Callable[[str], Awaitable[None]]) -> str:
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _TEMPLATE_LOCK)
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND NOT datallowconn)", name):
+            await _hurry(connection)
             await embedded.drop_database(dsn, name)
-            await migrate.migrate(await embedded.create_database(dsn, name))
+            url = await embedded.create_database(dsn, name)
+            await build(url)
+            await copies.describe(url)
             # PostgreSQL copies only a database that nobody is connected to.
             await connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
     finally:
         await connection.close()
     return name
+
+
+async def _hurry(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Commits and dropped databases need not wait for the disk.
+
+    A PostgreSQL that is killed loses nothing by it as long as the machine goes on, and with the machine the run is gone, too. Tests
+    that kill a PostgreSQL start one of their own all the same, with all its safety.
+    """
+    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        await connection.execute(f"ALTER SYSTEM SET {setting} = off")
+    # A worker for each database every ten seconds, of dozens of databases with hardly a row, is a tenth of a core.
+    await connection.execute("ALTER SYSTEM SET autovacuum_naptime = '60s'")
+    await connection.execute("SELECT pg_reload_conf()")

@@ -2,40 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from litestar import Controller, Request, Response, get, post
+from litestar import Controller, Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, JSONBody, QueryParameter
-from litestar.response import ServerSentEvent, ServerSentEventMessage
+from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
 from service.api import problems
 from service.api.auth import opens_to, require_scope
 from service.api.contract import examples
-from service.api.headers import Wait, check_repeat
+from service.api.headers import Wait, repeatable
+from service.api.told import OfferedTold, PlayerTold, PurchaseTold, offer_moved, offered_of, player_of, purchase_of
 from service.callers import Caller
 from service.cases import Cases
+from service.contacts import Contact
 from service.identity_of_case import NotTheirPasses
+from service.likely import Likelies, fits
 from service.model import Channel, Problem, WireId, new_id, unwire
-from service.resolution import Contact
+from service.platforms import Platforms
 from service.shown import CaseShown
-from service.store.cases import TimelineEntry
-from service.store.idempotency import IdempotencyKey, Made
+from service.store.flow import OfferMoved
+from service.store.idempotency import IdempotencyKey, IdempotencyStore, KeyReused
 
 Ref = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
 Text = Annotated[str, Meta(min_length=1, max_length=5000)]
-Language = Annotated[str, Meta(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$(?!\n)")]
+Reason = Annotated[str, Meta(min_length=3, max_length=500)]
+# RFC 5646, section 4.4.1: 35 letters hold every tag without extensions, which browsers add; some write `en_US`, or a word. No such tag is
+# refused: `Platforms.language` reads what it can.
+LANGUAGE: Final = r"^[A-Za-z0-9_-]+$(?!\n)"
+LANGUAGE_LENGTH_MAX: Final = 60
+Language = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=LANGUAGE_LENGTH_MAX,
+        pattern=LANGUAGE,
+        examples=["de-CH"],
+        description="as the browser says it; where it names no language, the platform's first one is taken",
+    ),
+]
 PassId = Annotated[str, Meta(pattern=r"^pass_[0-9a-f]{32}$(?!\n)")]
 # A group order has at most a few dozen tickets; more is a mistake.
-_PASSES_MAX: Final = 50
+PASSES_MAX: Final = 50
 
-_CALLERS: Final = ("platform", "agent", "machine", "customer")
+CALLERS: Final = ("platform", "agent", "machine", "customer")
 
 
 class NewCase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,13 +60,17 @@ class NewCase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     show: Ref | None = None
     """the show's reference; not needed where the order is for one show"""
     order: Ref | None = None
-    passes: Annotated[tuple[PassId, ...], Meta(max_length=_PASSES_MAX)] = ()
+    passes: Annotated[tuple[PassId, ...], Meta(max_length=PASSES_MAX)] = ()
     """the tickets it is about; none: all that concern the problem"""
     incident: Ref | None = None
     message: Text | None = None
     locale: Language = "en"
     checked: Annotated[str, Meta(min_length=3, max_length=500)] | None = None
     """agents: how you made sure who is asking; it counts as verified for this order and stands on the timeline"""
+    player: PlayerTold | None = None
+    purchase: PurchaseTold | None = None
+    """customers whose mail is out of reach: the case goes to people, whoever they are, and nothing is decided on it"""
+    offered: OfferedTold | None = None
 
 
 class Identify(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,6 +83,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """as the question named it"""
     value: Annotated[str, Meta(min_length=1, max_length=200)]
     channel: Channel = Channel.WIDGET
+    offered: OfferedTold | None = None
+    """what `POST /v1/cases/{id}/preview` said this answer would bring"""
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -75,33 +95,6 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class AskPerson(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     message: Text | None = None
     channel: Channel = Channel.WIDGET
-
-
-class EntryShown(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that happened. Screens sort by `happened_at`, then `seq`, which is the order of writing."""
-
-    seq: int
-    happened_at: datetime
-    source: str
-    actor: str
-    kind: str
-    data: dict[str, Any]
-
-
-class TimelinePage(msgspec.Struct, frozen=True, kw_only=True):
-    entries: tuple[EntryShown, ...]
-    next_after: int | None
-    """pass it as `after` for the next page; null: this was the last for now"""
-
-
-class ProgressEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One server-sent event."""
-
-    event: Literal["entry", "case"]
-    data: str
-    """JSON: an entry of the timeline, or the case as it is now"""
-    id: str = ""
-    """of an entry: its seq; send it back as Last-Event-ID"""
 
 
 _NEW: Final = {"show": "nll26", "order": "M0VLU", "problem": "stream_outage", "channel": "widget", "locale": "de"}
@@ -151,11 +144,6 @@ _OPENED: Final = {
 }
 
 
-_STREAMED: Final = {
-    200: ResponseSpec(
-        data_container=ProgressEvent, generate_examples=False, media_type="text/event-stream", description="What happens from now on"
-    )
-}
 _NOT_PROVEN: Final = {
     422: ResponseSpec(
         data_container=problems.ProblemBody,
@@ -172,61 +160,40 @@ class CaseRoutes(Controller):
     @post(
         "/v1/cases",
         responses=_OPENED,
-        opt={**opens_to(*_CALLERS, scope="cases:write"), **examples(request=_NEW, answer=CASE_EXAMPLE)},
+        opt={**opens_to(*CALLERS, scope="cases:write"), **examples(request=_NEW, answer=CASE_EXAMPLE)},
     )
     async def open_case(
         self,
+        *,
         data: JSONBody[NewCase],
         caller: NamedDependency[Caller],
         idempotency: NamedDependency[IdempotencyKey],
         wait: NamedDependency[Wait],
         cases: NamedDependency[Cases],
+        widget_likely: NamedDependency[Likelies],
+        platforms: NamedDependency[Platforms],
     ) -> Response[CaseShown]:
-        """Says what is wrong. The answer is the case as it stands when it is settled, or when the wait is over (202: it goes on)."""
-        contact = _contact(data, caller, idempotency)
-        opened = await cases.open(caller, contact, wait.seconds_max)
+        """Says what is wrong. The answer is the case as it stands when it is settled, or when the wait is over (202: it goes on).
+
+        With `offered`, nothing is opened where something else would be done by now: 409 `offer_moved` with what that is under `likely`.
+        """
+        contact = _contact(data, caller, idempotency, await platforms.language(caller.platform_id, data.locale))
+        try:
+            opened = await cases.open(caller, contact, wait.seconds_max)
+        except OfferMoved as moved:
+            raise offer_moved(await widget_likely.now(caller, contact)) from moved
         if opened.status == "mismatch":
-            check_repeat(Made(resource_id=opened.case, same_body=False))
+            raise KeyReused
         shown = await cases.get(caller, opened.case)
         if shown is None:
             raise problems.not_found("case")
         status = 202 if shown.status == "working" else 200 if opened.status == "repeat" else 201
         return Response(shown, status_code=status, headers={"Location": f"/v1/cases/{shown.id}"})
 
-    @get("/v1/cases/{case_id:str}", opt={**opens_to(*_CALLERS, scope="cases:read"), **examples(answer=CASE_EXAMPLE)})
+    @get("/v1/cases/{case_id:str}", opt={**opens_to(*CALLERS, scope="cases:read"), **examples(answer=CASE_EXAMPLE)})
     async def show_case(self, case_id: FromPath[str], caller: NamedDependency[Caller], cases: NamedDependency[Cases]) -> CaseShown:
         """The case as this caller may see it."""
         return found(await cases.get(caller, id_of(case_id)))
-
-    @get("/v1/cases/{case_id:str}/timeline", opt=opens_to(*_CALLERS, scope="cases:read"))
-    async def show_timeline(
-        self,
-        case_id: FromPath[str],
-        caller: NamedDependency[Caller],
-        cases: NamedDependency[Cases],
-        after: Annotated[int, QueryParameter(ge=0, le=2**62)] = 0,
-        limit: Annotated[int, QueryParameter(ge=1, le=200)] = 100,
-    ) -> TimelinePage:
-        """What happened to the case and its order, from every source, in the order of writing."""
-        page = await cases.timeline(caller, id_of(case_id), after, limit)
-        if page is None:
-            raise problems.not_found("case")
-        entries, next_after = page
-        return TimelinePage(entries=tuple(_entry(one) for one in entries), next_after=next_after)
-
-    @get("/v1/cases/{case_id:str}/progress", responses=_STREAMED, opt=opens_to(*_CALLERS, scope="cases:read"))
-    async def follow_case(
-        self, case_id: FromPath[str], request: Request[Any, Any, Any], caller: NamedDependency[Caller], cases: NamedDependency[Cases]
-    ) -> ServerSentEvent:
-        """What happens from now on, as server-sent events: `entry` and `case`. Ends by itself after 25 s or when the case has ended;
-        go on with `Last-Event-ID` (the entry's seq).
-        """
-        case = id_of(case_id)
-        found(await cases.get(caller, case))
-        after = request.headers.get("last-event-id", "0")
-        if not after.isascii() or not after.isdigit() or len(after) > 18:
-            raise problems.invalid("Last-Event-ID", "is the seq of the last entry you saw")
-        return ServerSentEvent(_events(cases, caller, case, int(after)))
 
     @post("/v1/cases/{case_id:str}/identify", status_code=200, responses=_NOT_PROVEN, opt=opens_to("customer"))
     async def identify_case(
@@ -252,24 +219,43 @@ class CaseRoutes(Controller):
             )
         return found(await cases.get(caller, case))
 
-    @post("/v1/cases/{case_id:str}/answers", status_code=200, opt=opens_to(*_CALLERS, scope="cases:write"))
+    @post(
+        "/v1/cases/{case_id:str}/answers",
+        status_code=200,
+        responses=problems.answers(403, "`not_proven`: the case has an order, and the customer's proof has run out"),
+        opt=opens_to(*CALLERS, scope="cases:write"),
+    )
     async def answer_question(
         self,
+        *,
         case_id: FromPath[str],
         data: JSONBody[Answer],
         caller: NamedDependency[Caller],
+        idempotency: NamedDependency[IdempotencyKey],
+        repeats: NamedDependency[IdempotencyStore],
         wait: NamedDependency[Wait],
         cases: NamedDependency[Cases],
+        widget_likely: NamedDependency[Likelies],
     ) -> CaseShown:
-        """Answers the one question that the case asks; it is then decided again."""
+        """Answers the one question that the case asks; it is then decided again.
+
+        With `offered`, nothing is stored where something else would be done by now: 409 `offer_moved` with what that is under `likely`.
+        """
         case = id_of(case_id)
         shown = found(await cases.get(caller, case))
-        _check_answer(shown, data)
-        value = unwire(WireId.PASS, data.value) if data.fact == "passes" else data.value
-        await cases.say(caller, case, _say("answered", data.channel, None) | {"answers": {data.fact: value}}, wait.seconds_max)
+        value = answer_value(data.fact, data.value)
+        answered = _say("answered", data.channel, None) | {"answers": {data.fact: value}}
+        async with repeatable(repeats, idempotency):
+            check_answer(shown, data.fact, data.value)
+            await check_proven(cases, caller, case)
+            if (offered := offered_of(data.offered)) is not None:
+                now = await widget_likely.answered(caller.platform_id, await cases.target(caller, case), data.fact, value)
+                if not fits(offered, now):
+                    raise offer_moved(now)
+            await cases.say(caller, idempotency, case, answered, wait.seconds_max)
         return found(await cases.get(caller, case))
 
-    @post("/v1/cases/{case_id:str}/messages", opt=opens_to(*_CALLERS, scope="cases:write"))
+    @post("/v1/cases/{case_id:str}/messages", opt=opens_to(*CALLERS, scope="cases:write"))
     async def say_more(
         self,
         case_id: FromPath[str],
@@ -281,19 +267,23 @@ class CaseRoutes(Controller):
         """Says more on a case. One that had ended is opened again, and people look at it."""
         case = id_of(case_id)
         found(await cases.get(caller, case))
-        document = _say("said_more", data.channel, data.message) | {"once": _once(idempotency)}
-        if await cases.say(caller, case, document, 0.0) == "mismatch":
-            check_repeat(Made(resource_id=case, same_body=False))
+        await cases.say(caller, idempotency, case, _say("said_more", data.channel, data.message), 0.0)
         return found(await cases.get(caller, case))
 
-    @post("/v1/cases/{case_id:str}/person", status_code=200, opt=opens_to(*_CALLERS, scope="cases:write"))
+    @post("/v1/cases/{case_id:str}/person", status_code=200, opt=opens_to(*CALLERS, scope="cases:write"))
     async def ask_for_a_person(
-        self, case_id: FromPath[str], data: JSONBody[AskPerson], caller: NamedDependency[Caller], cases: NamedDependency[Cases]
+        self,
+        case_id: FromPath[str],
+        data: JSONBody[AskPerson],
+        caller: NamedDependency[Caller],
+        idempotency: NamedDependency[IdempotencyKey],
+        cases: NamedDependency[Cases],
     ) -> CaseShown:
-        """Hands the case to people, from any state, after a denial too. Asking again changes nothing."""
+        """Hands the case to people, from any state, after a denial too."""
         case = id_of(case_id)
         found(await cases.get(caller, case))
-        await cases.say(caller, case, _say("asked_for_a_person", data.channel, data.message) | {"person": True}, 0.0)
+        asked = _say("asked_for_a_person", data.channel, data.message) | {"person": True}
+        await cases.say(caller, idempotency, case, asked, 0.0)
         return found(await cases.get(caller, case))
 
 
@@ -311,12 +301,21 @@ def found(shown: CaseShown | None) -> CaseShown:
     return shown
 
 
-def _contact(data: NewCase, caller: Caller, idempotency: IdempotencyKey) -> Contact:
+async def seen(cases: Cases, caller: Caller, case_id: str) -> UUID:
+    """The case behind an id, once it is known that this caller may look at it. Raises Problem 404."""
+    case = id_of(case_id)
+    found(await cases.get(caller, case))
+    return case
+
+
+def _contact(data: NewCase, caller: Caller, idempotency: IdempotencyKey, locale: str) -> Contact:
     if data.checked is not None:
         if caller.kind not in {"agent", "machine"}:
             raise problems.invalid("/checked", "is for agents, who say how they made sure who is asking")
         if caller.kind == "machine":
             require_scope(caller, "vouch")
+    if data.purchase is not None and caller.kind != "customer":
+        raise problems.invalid("/purchase", "is for customers, who cannot prove by mail who they are")
     return Contact(
         problem=data.problem,
         show=data.show,
@@ -325,40 +324,40 @@ def _contact(data: NewCase, caller: Caller, idempotency: IdempotencyKey) -> Cont
         incident=data.incident,
         message=data.message,
         channel=data.channel,
-        locale=data.locale,
+        locale=locale,
         checked=data.checked,
         key=idempotency.key,
         body_hash=idempotency.body_hash,
+        player=player_of(data.player),
+        purchase=purchase_of(data.purchase),
+        offered=offered_of(data.offered),
     )
 
 
-def _check_answer(shown: CaseShown, data: Answer) -> None:
+async def check_proven(cases: Cases, caller: Caller, case: UUID) -> None:
+    """Raises Problem 403 where what follows may move money of an order that the caller no longer proves to be theirs."""
+    if not await cases.may_answer(caller, case):
+        raise problems.not_allowed("not_proven", "Prove the address of the order again: then your answer counts.")
+
+
+def answer_value(fact: str, value: str) -> str:
+    """As it is kept: of a pass its id as the database writes it; what is no pass is none of the question's options either."""
+    named = unwire(WireId.PASS, value) if fact == "passes" else None
+    return value if named is None else str(named)
+
+
+def check_answer(shown: CaseShown, fact: str, value: str) -> None:
+    """Raises Problem 409 where nothing is asked, 400 where something else is."""
     if shown.question is None or shown.question.fact in {"identity", "destination"}:
         raise problems.conflict("nothing_asked", "This case asks nothing that can be answered here")
-    if data.fact != shown.question.fact:
+    if fact != shown.question.fact:
         raise problems.invalid("/fact", f"the question is about {shown.question.fact}")
-    if shown.question.options and data.value not in {one.value for one in shown.question.options}:
+    if shown.question.options and value not in {one.value for one in shown.question.options}:
         raise problems.invalid("/value", "is none of the question's options")
 
 
 def _say(kind: str, channel: Channel, message: str | None) -> dict[str, Any]:
     return {"kind": kind, "channel": channel, "message": {"id": new_id(), "body": message} if message else {}}
-
-
-def _once(key: IdempotencyKey) -> dict[str, Any]:
-    return {"caller": key.caller, "method": key.method, "path": key.path, "key": key.key, "body_hash": key.body_hash.hex()}
-
-
-def _entry(one: TimelineEntry) -> EntryShown:
-    return EntryShown(seq=one.seq, happened_at=one.happened_at, source=one.source, actor=one.actor, kind=one.kind, data=dict(one.data))
-
-
-async def _events(cases: Cases, caller: Caller, case: UUID, after: int) -> AsyncIterator[ServerSentEventMessage]:
-    async for step in cases.follow(caller, case, after):
-        for one in step.entries:
-            yield ServerSentEventMessage(event="entry", id=str(one.seq), data=msgspec.json.encode(_entry(one)).decode())
-        if step.case is not None:
-            yield ServerSentEventMessage(event="case", data=msgspec.json.encode(step.case).decode())
 
 
 FAILURES: Final[problems.Failures] = {NotTheirPasses: lambda _: problems.invalid("/passes", "are not all tickets of yours in this order")}

@@ -12,7 +12,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Components, SecurityScheme
 from litestar.routes import HTTPRoute
 
-from service.api import auth, headers, problems
+from service.api import auth, contract_webhooks, headers, problems
+from service.api.desk_cookie import HEADER, NAME
 
 _EXAMPLES: Final = "examples"
 
@@ -22,6 +23,15 @@ SECURITY: Final = Components(
             type="http",
             scheme="bearer",
             description="A key of the platform or of an agent (`mgk_…`), made with `makegood keys make`: scoped, expiring, revocable.",
+        ),
+        "console": SecurityScheme(
+            type="apiKey",
+            name=NAME,
+            security_scheme_in="cookie",
+            description=(
+                f"Whoever is signed in to the console at `/desk`; on https its name begins with `__Host-`. Whatever is no GET needs the "
+                f"header `{HEADER}: 1` and an `Origin` of our own."
+            ),
         ),
         "session": SecurityScheme(
             type="http",
@@ -39,7 +49,7 @@ SECURITY: Final = Components(
 
 _SCHEMES: Final[Mapping[str, tuple[str, ...]]] = {
     "platform": ("key",),
-    "agent": ("key",),
+    "agent": ("key", "console"),
     "machine": ("key",),
     "customer": ("session", "platformToken"),
 }
@@ -72,6 +82,8 @@ def contract(app: Litestar) -> dict[str, Any]:
     document: dict[str, Any] = app.openapi_schema.to_schema()
     components = document.setdefault("components", {})
     components.setdefault("schemas", {}).update(_problem_schemas())
+    components["schemas"].update(contract_webhooks.schemas())
+    document["webhooks"] = contract_webhooks.webhooks()
     components["responses"] = {name: _problem_response(status) for status, name in _PROBLEM_NAMES.items()}
     for path, method, handler in operations(app):
         _complete(document["paths"][path][method], method, handler)
@@ -112,7 +124,8 @@ def _complete(operation: dict[str, Any], method: str, handler: HTTPRouteHandler)
     if "platform_slug" in asked:
         operation.setdefault("parameters", []).append(_PLATFORM_PARAMETER)
     answers = operation.setdefault("responses", {})
-    acts = method == "post" and access is not None and bool(access.callers)
+    # A program that needs a scope of its own needs the case as well, and may not have it.
+    acts = access is not None and bool(access.callers) and (method == "post" or access.machines is not None)
     for status in _statuses(operation, access, creates="idempotency" in asked, acts=acts):
         answers[str(status)] = {"$ref": f"#/components/responses/{_PROBLEM_NAMES[status]}"}
     request, answer = handler.opt.get(_EXAMPLES, (None, None))
@@ -147,7 +160,8 @@ def _security(access: auth.Access | None) -> list[dict[str, list[str]]]:
 def _who(access: auth.Access | None) -> str:
     if access is None or not access.callers:
         return f"Open to anyone: {access.reason}." if access else ""
-    scope = f" A key needs the scope `{access.scope}`." if access.scope else ""
+    scope = f" A key needs the scope `{access.scope}`" if access.scope else ""
+    scope += f", a machine agent's `{access.machines}`." if access.machines else "." if scope else ""
     return f"For: {', '.join(sorted(access.callers))}.{scope}"
 
 

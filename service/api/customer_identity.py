@@ -1,9 +1,9 @@
-"""Routes with which a customer opens a session and proves an address: `/v1/sessions`, `/v1/session`."""
+"""Routes with which a customer opens a session and proves an address, or a phone: `/v1/sessions`, `/v1/session`."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from litestar import Controller, Request, delete, get, post
@@ -14,9 +14,10 @@ from msgspec import Meta
 
 from service.api import problems
 from service.api.auth import open_to_anyone, opens_to
+from service.api.cases import Language
 from service.api.contract import examples
 from service.callers import Caller
-from service.identity import CodeAsked, CodeRefused, Identity, TooMany
+from service.identity import CodeAsked, CodeRefused, Identity, NoTexts, TooMany
 from service.model import IdentityLevel, WireId, wire
 from service.platforms import Platforms
 
@@ -31,7 +32,8 @@ Email = Annotated[
     ),
 ]
 OrderRef = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)", examples=["M0VLU"])]
-Language = Annotated[str, Meta(max_length=35, pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$(?!\n)", examples=["de-CH"])]
+# A name of 253 characters (RFC 1035) with its scheme; what is longer is no page.
+_ORIGIN_LENGTH_MAX: Final = 261
 Digits = Annotated[str, Meta(pattern=r"^[0-9]{6}$(?!\n)", examples=["042917"])]
 
 
@@ -50,6 +52,9 @@ class CodeRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     email: Email
     order: OrderRef | None = None
     locale: Language | None = None
+    by: Literal["email", "text"] = "email"
+    """`text`: to the phone that the buyer of this address left with the order, or with their newest one; it opens the orders with that
+    address and that phone. Only where `GET /v1/help` says `codes_by_text`"""
 
 
 class CodeRequested(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +69,9 @@ class CodeProof(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class SessionShown(msgspec.Struct, frozen=True, kw_only=True):
-    """Who we take the customer for now. `level_until`: when a proven level falls back to `claimed`."""
+    """Who we take the customer for now. `level_until`: when a proven level falls back. `strong` after a code by mail and one by text to the
+    same buyer: for that buyer's orders.
+    """
 
     level: IdentityLevel
     level_until: datetime | None
@@ -74,6 +81,9 @@ class SessionShown(msgspec.Struct, frozen=True, kw_only=True):
 
 _REQUESTED: Final = CodeRequested(
     detail="If the address belongs to an order, a code is on its way to it. It works once, in this session.", valid_minutes=10
+)
+_REQUESTED_BY_TEXT: Final = CodeRequested(
+    detail="If an order under this address has a phone, a code is on its way to it. It works once, in this session.", valid_minutes=10
 )
 _OPENED: Final = {"id": "sess_0192", "token": "mgs_…", "level": "anonymous", "expires_at": "2026-11-23T20:00:00Z"}
 _SHOWN: Final = {
@@ -123,18 +133,29 @@ class CustomerIdentity(Controller):
     )
     async def request_code(
         self,
+        *,
         data: JSONBody[CodeRequest],
+        request: Request[Any, Any, Any],
         caller: NamedDependency[Caller],
         client_address: NamedDependency[str],
         platforms: NamedDependency[Platforms],
         identity: NamedDependency[Identity],
     ) -> CodeRequested:
-        """Asks for a code by mail. The answer is the same whether or not there is such an order. A new code replaces the older one."""
+        """Asks for a code by mail or by text. The answer is the same whether or not there is such an order, or a phone. A new code replaces
+        the older one that went the same way.
+        """
         _check_session(caller)
-        platform = await platforms.by_id(caller.platform_id)
-        language = data.locale or (platform.settings.languages[0] if platform else "en")
-        await identity.request_code(caller, CodeAsked(email=data.email, order_ref=data.order, language=language, client=client_address))
-        return _REQUESTED
+        language = await platforms.language(caller.platform_id, data.locale)
+        asked = CodeAsked(
+            email=data.email,
+            order_ref=data.order,
+            language=language,
+            client=client_address,
+            channel="text" if data.by == "text" else "mail",
+            origin=request.headers.get("origin", "")[:_ORIGIN_LENGTH_MAX],
+        )
+        await identity.request_code(caller, asked)
+        return _REQUESTED if data.by == "email" else _REQUESTED_BY_TEXT
 
     @post(
         "/v1/sessions/verify",
@@ -150,7 +171,9 @@ class CustomerIdentity(Controller):
         client_address: NamedDependency[str],
         identity: NamedDependency[Identity],
     ) -> SessionShown:
-        """Raises the session to `verified` for half an hour. Five tries a code; each code works once."""
+        """Raises the session to `verified` for half an hour; a code by mail and one by text to the same buyer together to `strong`, for ten
+        minutes and that buyer's orders. Five tries a code; each code works once.
+        """
         _check_session(caller)
         await identity.verify_code(caller, data.code, client_address)
         return await _shown(request, caller, identity)
@@ -164,13 +187,14 @@ class CustomerIdentity(Controller):
 
     @delete("/v1/session", opt=opens_to("customer"))
     async def close_session(self, caller: NamedDependency[Caller], identity: NamedDependency[Identity]) -> None:
-        """Ends the session at once and forgets the address it had proven."""
+        """Ends the session at once and forgets the address and the phone it had proven."""
         _check_session(caller)
         await identity.close_session(caller)
 
 
 FAILURES: Final[problems.Failures] = {
     TooMany: lambda error: problems.too_many(error.retry_after_seconds),
+    NoTexts: lambda _: problems.conflict("no_texts", "Codes go by mail here", "Nobody sends text messages for this installation."),
     CodeRefused: lambda _: problems.Problem(
         status=422,
         code="code_refused",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Protocol
@@ -15,7 +16,7 @@ from litestar.openapi.config import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import Message, Method, Scope
 
-from service.api import auth, contract, headers, problems, requests
+from service.api import auth, contract, headers, origins, problems, requests
 from service.api.body import BODY_BYTES_MAX, JsonBody
 from service.api.docs import Docs
 from service.store.readiness import UNREACHABLE
@@ -49,6 +50,19 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     client_address: requests.ClientAddress
     domain: Mapping[str, object]
     failures: problems.Failures = {}
+    origins: origins.Origins = origins.Origins()
+    """left out: no page of another origin may call"""
+
+
+class More(msgspec.Struct, frozen=True, kw_only=True):
+    """What one process serves beside the routes of every installation: the demo's own pages, and nothing else so far."""
+
+    controllers: Sequence[type[Controller]] = ()
+    domain: Mapping[str, object] = {}
+    """what those controllers ask for by name, or in the place of what all have"""
+
+
+NOTHING_MORE: Final = More()
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,9 +94,9 @@ def build_app(
         route_handlers=[Probes, Docs, *controllers],
         dto=JsonBody,
         dependencies=_dependencies(parts),
-        guards=[auth.guard_with(parts.authenticator)],
+        guards=[auth.guard_with(parts.authenticator, parts.origins)],
         exception_handlers=problems.handlers(parts.failures, unreachable=UNREACHABLE),
-        before_send=[_add_headers],
+        before_send=[_add_headers, origins.add_headers],
         request_max_body_size=BODY_BYTES_MAX,
         lifespan=list(lifespan),
         openapi_config=_openapi(version),
@@ -119,6 +133,9 @@ async def _add_headers(message: Message, scope: Scope) -> None:
         answer["X-Request-Id"] = requests.request_id(scope)
         for name, value in _SECURITY_HEADERS.items():
             answer.setdefault(name, value)
+        if re.search(r"frame-ancestors (?!'none')", answer["Content-Security-Policy"]):
+            # The older header knows no list of pages, and some browsers would hold to both.
+            del answer["X-Frame-Options"]
 
 
 def _operation_id(handler: HTTPRouteHandler, _method: Method, _path: Sequence[Any]) -> str:

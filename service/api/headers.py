@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from hashlib import sha256
 from typing import Any, Final
 
@@ -10,7 +12,7 @@ import msgspec
 from litestar import Request
 
 from service.api import auth, problems
-from service.store.idempotency import IdempotencyKey, Made
+from service.store.idempotency import IdempotencyKey, IdempotencyStore, KeyReused
 
 IDEMPOTENCY_HEADER: Final = "Idempotency-Key"
 
@@ -50,16 +52,32 @@ async def idempotency_key(request: Request[Any, Any, Any]) -> IdempotencyKey:
     )
 
 
-def check_repeat(made: Made) -> None:
-    """Raises Problem 422 when a key comes back with another body (IETF draft on the Idempotency-Key header, section 2.6)."""
-    if not made.same_body:
-        raise problems.Problem(
-            status=422,
-            code="idempotency_key_reused",
-            title="This Idempotency-Key was used for another request",
-            detail="Send the same body again, or a new key for a new request.",
-            errors=[problems.FieldError(field=IDEMPOTENCY_HEADER, message="was used with another body")],
-        )
+@asynccontextmanager
+async def repeatable(repeats: IdempotencyStore, key: IdempotencyKey) -> AsyncIterator[None]:
+    """Around what a POST does. What refuses a repeat, because the first request has changed how things stand, is no refusal.
+
+    Whoever comes after it shows the resource as it is now. Raises KeyReused.
+    """
+    try:
+        yield
+    except Exception:
+        if not await repeats.is_repeat(key):
+            raise
+
+
+def _key_reused(_: KeyReused) -> problems.Problem:
+    """IETF draft on the Idempotency-Key header, section 2.6."""
+    return problems.Problem(
+        status=422,
+        code="idempotency_key_reused",
+        title="This Idempotency-Key was used for another request",
+        detail="Send the same body again, or a new key for a new request.",
+        errors=[problems.FieldError(field=IDEMPOTENCY_HEADER, message="was used with another body")],
+    )
+
+
+FAILURES: Final[problems.Failures] = {KeyReused: _key_reused}
+"""how the exceptions of `service.store.idempotency` read on the wire"""
 
 
 def wait(request: Request[Any, Any, Any]) -> Wait:

@@ -15,12 +15,13 @@ from service.api import problems
 from service.api.auth import opens_to
 from service.api.cases import CASE_EXAMPLE, Ref, found, id_of
 from service.api.contract import examples
-from service.api.headers import Wait
+from service.api.headers import Wait, repeatable
 from service.callers import Caller
 from service.cases import Cases
 from service.choices import Chosen
 from service.model import WireId, unwire
 from service.shown import CaseShown
+from service.store.idempotency import IdempotencyKey, IdempotencyStore
 
 
 class Payout(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,7 +41,8 @@ _PAYOUT: Final = {"operation": "op_0192f1c2aa0b7c3d8e9f0a1b2c3d4e60", "to": "pay
 # What stood in the way of a choice -> how it reads on the wire.
 _NOT_CHOSEN: Final[Mapping[str, Callable[[], problems.Problem]]] = {
     "not_strong": lambda: problems.not_allowed(
-        "not_strong", "A pay-out needs a fresh sign-in with a second factor; your own page shows how, or a person helps."
+        "not_strong",
+        "A pay-out needs a fresh sign-in with a second factor, or codes by mail and by text to the order's buyer; or a person helps.",
     ),
     "not_offered": lambda: problems.conflict("not_offered", "This way is not open", "The case's question names the ways."),
     "disputed": lambda: problems.conflict("disputed", "The payment is disputed", "Nothing goes out while the bank decides."),
@@ -61,14 +63,17 @@ class PayoutRoutes(Controller):
     )
     async def choose_destination(
         self,
+        *,
         case_id: FromPath[str],
         data: JSONBody[Payout],
         caller: NamedDependency[Caller],
+        idempotency: NamedDependency[IdempotencyKey],
+        repeats: NamedDependency[IdempotencyStore],
         wait: NamedDependency[Wait],
         cases: NamedDependency[Cases],
     ) -> CaseShown:
-        """Says where a refund should go that cannot go back where it came from. A customer needs a strong proof for it (a second factor);
-        what an agent passes on waits for a second person. Choosing again changes nothing.
+        """Says where a refund should go that cannot go back where it came from. A customer needs a strong proof for it (a second factor,
+        or codes by mail and by text); what an agent passes on waits for a second person.
         """
         case = id_of(case_id)
         found(await cases.get(caller, case))
@@ -77,8 +82,8 @@ class PayoutRoutes(Controller):
         operation = unwire(WireId.OPERATION, data.operation)
         assert operation is not None  # noqa: S101 - the pattern says so
         chosen = Chosen(operation=operation, rail=data.to, address=data.address, checked=data.checked)
-        status = await cases.choose(caller, case, chosen, wait.seconds_max)
-        refusal = _NOT_CHOSEN.get(status)
-        if refusal is not None:
-            raise refusal()
+        async with repeatable(repeats, idempotency):
+            refusal = _NOT_CHOSEN.get(await cases.choose(caller, idempotency, case, chosen, wait.seconds_max))
+            if refusal is not None:
+                raise refusal()
         return found(await cases.get(caller, case))

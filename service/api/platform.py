@@ -119,7 +119,7 @@ class PlatformFeed(Controller):
         self, ref: RefInPath, data: JSONBody[ShowFeed], caller: NamedDependency[Caller], shows: NamedDependency[Shows]
     ) -> Response[ShowPut]:
         """Takes a show in. One that is cancelled, postponed or moved wakes the cases that wait for that."""
-        written = await shows.put(caller.platform_id, ref, data)
+        written = await shows.put(caller.platform_id, ref, data, source=caller.name)
         show = await _show(shows, caller, ref)
         return _answer(written, ShowPut(applied=_applied(written), result=_result(written), show=show))
 

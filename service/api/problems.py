@@ -11,6 +11,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.types import ExceptionHandlersMap
 
 from service.api import requests
@@ -70,6 +71,10 @@ class ProblemBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     instance: str = ""
     """names this occurrence: the request id, as in the header X-Request-Id"""
     errors: tuple[FieldError, ...] = ()
+    preview: Mapping[str, Any] | None = None
+    """of `facts_moved`: what it would do now"""
+    likely: Mapping[str, Any] | None = None
+    """of `offer_moved`: what the rules would do now"""
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
@@ -84,6 +89,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
         detail: str = "",
         errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
+        preview: Mapping[str, Any] | None = None,
+        likely: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(code)
         self.status = status
@@ -92,6 +99,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it a problem
         self.detail = detail
         self.errors = tuple(errors[:_ERRORS_SHOWN_MAX])
         self.headers = dict(headers or {})
+        self.preview = preview
+        self.likely = likely
 
 
 def invalid(field: str, message: str, *, code: str = "invalid_request") -> Problem:
@@ -152,6 +161,8 @@ def respond(request: Request[Any, Any, Any], problem: Problem) -> Response[Probl
             detail=problem.detail,
             instance=f"urn:makegood:request:{requests.request_id(request.scope)}",
             errors=problem.errors,
+            preview=problem.preview,
+            likely=problem.likely,
         ),
         status_code=problem.status,
         media_type=MEDIA_TYPE,
@@ -234,3 +245,8 @@ def _pointer(path: str) -> str:
 
 def _escaped(step: str) -> str:
     return step.replace("~", "~0").replace("/", "~1")
+
+
+def answers(status: int, description: str) -> dict[int, ResponseSpec]:
+    """For a route's `responses`: a problem that it alone answers with."""
+    return {status: ResponseSpec(data_container=ProblemBody, generate_examples=False, media_type=MEDIA_TYPE, description=description)}

@@ -51,10 +51,18 @@ class WebhookRoutes(Controller):
         opt=_OPEN,
     )
     async def take_webhook(
-        self, request: Request[Any, Any, Any], kind: FromPath[str], rail: FromPath[str], inbox: NamedDependency[Inbox]
+        self,
+        request: Request[Any, Any, Any],
+        kind: FromPath[str],
+        rail: FromPath[str],
+        client_address: NamedDependency[str],
+        inbox: NamedDependency[Inbox],
     ) -> Response[bytes]:
-        """Takes a processor's notification of one rail: raw bytes, signed; at most 256 KiB. The same again is answered the same."""
-        return await _take(request, inbox, inbox.rail_of(kind, rail))
+        """Takes a processor's notification of one rail: raw bytes, signed; at most 256 KiB. The same again is answered the same.
+
+        429 for an address that had a processor asked too often about what it did not send; processors deliver again later.
+        """
+        return await _take(request, inbox, inbox.rail_of(kind, rail), client_address)
 
     @post(
         "/webhooks/{kind:str}",
@@ -66,19 +74,19 @@ class WebhookRoutes(Controller):
         opt=_OPEN,
     )
     async def take_only_webhook(
-        self, request: Request[Any, Any, Any], kind: FromPath[str], inbox: NamedDependency[Inbox]
+        self, request: Request[Any, Any, Any], kind: FromPath[str], client_address: NamedDependency[str], inbox: NamedDependency[Inbox]
     ) -> Response[bytes]:
         """Takes a processor's notification where a single rail is of this kind (`stripe`, `adyen`, `paypal`, `sandbox`)."""
-        return await _take(request, inbox, inbox.rail_of(kind, None))
+        return await _take(request, inbox, inbox.rail_of(kind, None), client_address)
 
 
-async def _take(request: Request[Any, Any, Any], inbox: Inbox, rail: str | None) -> Response[bytes]:
+async def _take(request: Request[Any, Any, Any], inbox: Inbox, rail: str | None, client: str) -> Response[bytes]:
     """A rail that does not exist and one whose secret is not set read the same, and neither body is read."""
     if rail is None:
         raise problems.not_found("webhook")
     body = await request.body()
     try:
-        reply = await inbox.take(rail, body, {name.lower(): value for name, value in request.headers.items()})
+        reply = await inbox.take(rail, body, {name.lower(): value for name, value in request.headers.items()}, client=client)
     except (Forged, ValueError, RecursionError):
         # What exactly is wrong would help only whoever tries signatures.
         raise problems.Problem(status=400, code="webhook_not_accepted", title="This is no notification that we can accept") from None

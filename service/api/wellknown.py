@@ -12,10 +12,10 @@ from litestar.openapi.datastructures import ResponseSpec
 from service import tokens
 from service.api.auth import open_to_anyone
 from service.api.contract import examples
-from service.keys import SigningKeys
+from service.signing import JWKS_SECONDS, SigningKeys
 
-# A new key is published as `next` long before it signs, so an edge that keeps the set for five minutes never meets an unknown `kid`.
-_KEPT: Final = "public, max-age=300"
+# A new key is published as `next` for twice as long before it signs, so an edge that keeps the set no longer never meets an unknown `kid`.
+_KEPT: Final = f"public, max-age={JWKS_SECONDS}"
 
 
 class KeySet(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +32,10 @@ class WellKnown(Controller):
         media_type="application/jwk-set+json",
         responses={
             200: ResponseSpec(
-                data_container=KeySet, generate_examples=False, media_type="application/jwk-set+json", description="The keys that sign now"
+                data_container=KeySet,
+                generate_examples=False,
+                media_type="application/jwk-set+json",
+                description="The keys that sign now, will sign next, or signed tokens that still live",
             )
         },
         opt={

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import socket
 from collections.abc import Mapping
 from typing import Final
 
@@ -20,8 +21,12 @@ _COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "policy": ("policy", "Check, test, ask and explain policies."),
     "platform": ("platform", "Add and list platforms."),
     "keys": ("keys", "Issue, list and revoke keys of platforms and agents."),
+    "agents": ("agents", "Look after the people and programs at a platform's desk; sign one in."),
+    "widget": ("widget", "Print the line that puts the help widget into a page."),
     "money": ("money", "Stop money and let it go; compare the books; recover after a restored backup."),
     "doctor": ("doctor", "Say what is wrong with this installation, and how to mend it."),
+    "check-platform": ("check_platform", "Try a platform's integration from outside, and say what is missing."),
+    "mcp": ("mcp", "Speak MCP for a machine agent, over standard input and output."),
     "sandbox": ("sandbox", "Make charges in the sandbox's ledger, so that they can be refunded."),
     "openapi": ("openapi", "Print the HTTP contract."),
 }
@@ -53,6 +58,9 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except SettingsError as error:
             raise click.ClickException(str(error)) from error
+        except (ConnectionError, socket.gaierror) as error:
+            message = "The database does not answer: look at MAKEGOOD_DATABASE_URL, or add --embedded where the command has it."
+            raise click.ClickException(message) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

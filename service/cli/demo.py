@@ -5,23 +5,28 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
+from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import click
 import msgspec
 
+from service.api.host_demo import mounted
+from service.demo.evening import open_evening
 from service.demo.ground import Ground, hold_ground, without_settings
+from service.demo.host import Host
 from service.demo.journal import Journal
 from service.demo.night import Mailbox, Night, open_night
 from service.demo.play import Summary, play
 from service.demo.scenarios import SCENARIOS
 from service.demo.screen import Screen
 from service.demo.stage import PLATFORM
-from service.demo.visit import curl_lines, places, stay_live
+from service.demo.visit import curl_lines, more_links, places, sign_in_links
 from service.logs import configure
-from service.settings import load
+from service.settings import Settings, load
 from service.store.migrate import MigrationError
 
 # What a shell makes of a program that Ctrl-C ended (128 + SIGINT).
@@ -35,12 +40,16 @@ def command(*, once: bool, reset: bool) -> None:
     """Play a live show's problems and watch them being resolved.
 
     Brings its own PostgreSQL in MAKEGOOD_DATA (.data); money and mail are a sandbox's. Play it as often as you like.
+    It listens at MAKEGOOD_BIND, or else on the first free port from 8080 on.
     """
-    data = load(without_settings(os.environ)).data.resolve()
+    heard = without_settings(os.environ)
+    chosen = load(heard)
+    data = chosen.data.resolve()
+    bind = (chosen.bind_host, chosen.bind_port) if heard.get("MAKEGOOD_BIND", "").strip() else None
     screen = Screen()
     screen.line(f"Starting PostgreSQL in {data / 'pg'} …", "dim")
     try:
-        with hold_ground(data) as ground, ground.log.open("w", encoding="utf-8", buffering=1) as log:
+        with hold_ground(data, bind) as ground, ground.log.open("w", encoding="utf-8", buffering=1) as log:
             configure(format="json", level="info", stream=log)
             status = asyncio.run(_demo(ground, screen, once=once, reset=reset))
     except MigrationError as error:
@@ -59,14 +68,16 @@ async def _demo(ground: Ground, screen: Screen, *, once: bool, reset: bool) -> i
         await ground.clear()
     journal = Journal(screen.says)
     settings = await ground.prepare()
-    mailbox = Mailbox(lambda mail: screen.mails(journal, mail))
-    async with open_night(settings, platform=PLATFORM, mailbox=mailbox) as night:
+    mailbox = Mailbox(lambda mail: screen.mails(journal, mail), lambda text: screen.texts(journal, text))
+    host = Host()
+    async with open_night(settings, platform=PLATFORM, mailbox=mailbox, more=mounted(host)) as night:
         screen.line(f"Makegood answers at {night.address}. Its log is {ground.log}.", "dim")
+        await host.opens(night)
         summary = await _play_until(told, night, journal, screen)
         if summary is None:
             return _INTERRUPTED
         if not once:
-            await _stay_until(told, night, screen)
+            await _stay_until(told, night, screen, more_links(night, _reveal(settings), ground.data))
     if once:
         click.echo(msgspec.json.encode(summary).decode())
     return 1 if summary.failed and once else 0
@@ -88,7 +99,11 @@ async def _play_until(told: asyncio.Event, night: Night, journal: Journal, scree
     return playing.result()
 
 
-async def _stay_until(told: asyncio.Event, night: Night, screen: Screen) -> None:
+def _reveal(settings: Settings) -> str:
+    return settings.database_url.reveal() if settings.database_url else ""
+
+
+async def _stay_until(told: asyncio.Event, night: Night, screen: Screen, more: str) -> None:
     screen.line("\nIt stays up until Ctrl-C. To open:", "bold")
     for what, address in places(night):
         screen.line(f"  {address:<46} {what}")
@@ -97,9 +112,61 @@ async def _stay_until(told: asyncio.Event, night: Night, screen: Screen) -> None
         screen.line(f"  # {what}", "dim")
         # Not through the screen: a line that is wrapped cannot be pasted.
         click.echo(line)
-    live = asyncio.create_task(stay_live(night))
-    await told.wait()
-    live.cancel()
-    with suppress(asyncio.CancelledError):
-        await live
+    async with open_evening(night) as evening:
+        screen.line("\nThe evening goes on. The first customers are coming …", "dim")
+        screen.hush()
+        if await _unless(told, evening.crowd()):
+            going_on = asyncio.create_task(evening.goes_on())
+            await _show_the_way_in(told, night, screen, more)
+            going_on.cancel()
+            with suppress(asyncio.CancelledError):
+                await going_on
     screen.line("\nStopping.", "dim")
+
+
+async def _unless(told: asyncio.Event, doing: Coroutine[Any, Any, object]) -> bool:
+    """Whether it was done before somebody stopped it."""
+    work, stopped = asyncio.create_task(doing), asyncio.create_task(told.wait())
+    await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if work.done():
+        await work
+        return True
+    work.cancel()
+    with suppress(asyncio.CancelledError):
+        await work
+    return False
+
+
+async def _show_the_way_in(told: asyncio.Event, night: Night, screen: Screen, more: str) -> None:
+    """Says it, and at each Enter says it anew, until somebody stops it."""
+    wanted = asyncio.Event()
+    wanted.set()
+    is_typed = _watch_enter(wanted)
+    while await _unless(told, wanted.wait()):
+        wanted.clear()
+        screen.line(f"\nThe console: {night.address}/desk. Each link signs in once, within two minutes:", "bold")
+        for who, link in await sign_in_links(night):
+            screen.line(f"  # {who}", "dim")
+            click.echo(link)
+        screen.line("  # another one, from a second terminal", "dim")
+        click.echo(more)
+        if is_typed:
+            screen.line("Enter: fresh links. Ctrl-C: the end.", "dim")
+    if is_typed:
+        asyncio.get_running_loop().remove_reader(sys.stdin)
+
+
+def _watch_enter(wanted: asyncio.Event) -> bool:
+    """Whether there is a terminal at which somebody can press Enter."""
+    if not sys.stdin.isatty():
+        return False
+
+    def read() -> None:
+        if sys.stdin.readline():
+            wanted.set()
+        else:
+            asyncio.get_running_loop().remove_reader(sys.stdin)
+
+    asyncio.get_running_loop().add_reader(sys.stdin, read)
+    return True

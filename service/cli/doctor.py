@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from service.cli.database import database_url, embedded_option, installation
-from service.ports import Declined, Mailer, OutcomeUnknown, RefundRail, Unavailable
+from service.ports import Declined, Mailer, OutcomeUnknown, RefundRail, Texter, Unavailable
 from service.settings import RAIL_KINDS, Rail, Settings, SettingsError, is_sandbox_only, load
 from service.store import migrate
 from service.store.pool import open_connection
@@ -47,7 +47,9 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """rail -> what to say of its webhook"""
     mailer: Callable[[], AbstractAsyncContextManager[Mailer]] | None
     sandbox_only: bool
-    """no rail pays real money, so that letters need not arrive either"""
+    """no rail pays real money, so that letters and texts need not arrive either"""
+    texter: Callable[[], AbstractAsyncContextManager[Texter]] | None = None
+    """None: codes go by mail alone, and there is nothing to look at"""
     policies: Callable[[], str]
     """loads every pack; returns what to show, raises ValueError"""
 
@@ -74,6 +76,7 @@ class Doctor:
             self._try("policies", "`makegood policy check` names file and line", self._policies()),
             *rails,
             self._mail(),
+            *([self._try("texts", "look at MAKEGOOD_TEXT", _opened(self._parts.texter))] if self._parts.texter else []),
         )
 
     async def _try(self, part: str, mend: str, check: Awaitable[Finding | str]) -> Finding:
@@ -112,7 +115,7 @@ class Doctor:
         return await self._try("mail", "look at MAKEGOOD_SMTP_*: host, port, TLS, user and password", _opened(make))
 
 
-async def _opened(open_part: Callable[[], AbstractAsyncContextManager[RefundRail | Mailer]], more: str = "") -> str:
+async def _opened(open_part: Callable[[], AbstractAsyncContextManager[RefundRail | Mailer | Texter]], more: str = "") -> str:
     async with open_part() as part:
         return await part.check() + (f"; {more}" if more else "")
 
@@ -145,6 +148,7 @@ def _examine(settings: Settings) -> Sequence[Finding]:
         webhooks={rail.name: _webhook(rail) for rail in settings.rails},
         sandbox_only=is_sandbox_only(settings),
         mailer=functools.partial(_mailer, settings) if settings.smtp is not None else None,
+        texter=functools.partial(_texter, settings) if settings.text != "none" else None,
         policies=functools.partial(_policies, settings),
     )
     return asyncio.run(Doctor(dsn=database_url(settings), parts=parts).examine())
@@ -176,6 +180,16 @@ async def _mailer(settings: Settings) -> AsyncIterator[Mailer]:
 
     async with open_vendors(settings) as vendors:
         yield vendors.mailer
+
+
+@asynccontextmanager
+async def _texter(settings: Settings) -> AsyncIterator[Texter]:
+    from service.vendors import open_texter  # noqa: PLC0415
+
+    texter = open_texter(settings)
+    if texter is None or (settings.text == "sandbox" and not is_sandbox_only(settings)):
+        raise ValueError("sandbox: texts are text files in the data folder, nobody gets them")
+    yield texter
 
 
 def _policies(settings: Settings) -> str:

@@ -25,8 +25,8 @@ from service.imports import Importer, OrderClash
 from service.orders import FeedConflict, Orders
 from service.ports import Declined, Unavailable
 from service.shows import Shows
-from service.store.keys import PlatformStore
 from service.store.orders import OrderStore
+from service.store.platforms import PlatformStore
 from service.store.pool import open_pool
 from service.store.shows import ShowStore
 

@@ -1,4 +1,4 @@
-"""`makegood keys`: issue, list and revoke the tokens of platforms and agents. A token goes to standard output, once, alone on its line."""
+"""`makegood keys`: issue, list, rotate, revoke tokens of platforms and agents. A token goes to standard output, once, alone on its line."""
 
 from __future__ import annotations
 
@@ -6,14 +6,27 @@ import asyncio
 import getpass
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar, get_args
+from uuid import UUID
 
 import click
 
 from service.cli.database import database_url, embedded_option, installation
-from service.keys import DAYS_DEFAULT, DAYS_MAX, KeyRequestError, Keys, MadeKey, Role, listed_scopes
+from service.cli.groups import Group
+from service.keys import (
+    DAYS_DEFAULT,
+    DAYS_MAX,
+    OVERLAP_SECONDS_DEFAULT,
+    OVERLAP_SECONDS_MAX,
+    KeyRequestError,
+    Keys,
+    MadeKey,
+    Role,
+    listed_scopes,
+)
 from service.model import WireId, unwire, wire
 from service.settings import Settings
-from service.store.keys import Change, KeyListed, KeyStore, PlatformRow, PlatformStore
+from service.store.keys import Change, KeyListed, KeyStore
+from service.store.platforms import PlatformRow, PlatformStore
 from service.store.pool import Pool, open_pool
 
 # One command, one statement or two.
@@ -36,7 +49,14 @@ def with_pool(work: Callable[[Pool, Settings], Awaitable[_Result]], *, is_embedd
 
 def who_and_why(command: _Command) -> _Command:
     """`--why` and `--who`: they are kept with the change."""
-    why = click.option("--why", default="", help="Kept with the change.")
+    why = click.option("--why", default="made at the command line", help="Kept with the change.")
+    who = click.option("--who", default=lambda: f"cli:{getpass.getuser()}", help="Kept with the change. [default: your user name]")
+    return why(who(command))
+
+
+def who_and_reason(command: _Command) -> _Command:
+    """The same where the reason has to be said."""
+    why = click.option("--why", required=True, help="Why; kept with the change.")
     who = click.option("--who", default=lambda: f"cli:{getpass.getuser()}", help="Kept with the change. [default: your user name]")
     return why(who(command))
 
@@ -53,9 +73,9 @@ def _for_a_new_key(command: _Command) -> _Command:
     return _common(name(scope(days(who_and_why(command)))))
 
 
-@click.group
+@click.group(cls=Group, elsewhere={"agents": "agents", "signing": "signing"})
 def command() -> None:
-    """Issue, list and revoke keys of platforms and agents."""
+    """Issue, list, rotate and revoke keys of platforms and agents; look after agents and the signing keys."""
 
 
 @command.group
@@ -120,12 +140,38 @@ def list_keys(slug: str, *, is_embedded: bool) -> None:
 @command.command
 @click.argument("key")
 @_common
-@who_and_why
+@click.option(
+    "--overlap",
+    type=click.IntRange(0, OVERLAP_SECONDS_MAX // 3600),
+    default=OVERLAP_SECONDS_DEFAULT // 3600,
+    show_default=True,
+    help="How many hours the token before works too; 0 ends it at once.",
+)
+@click.option("--days", type=click.IntRange(1, DAYS_MAX), default=DAYS_DEFAULT, show_default=True, help="How long the key works from now.")
+@who_and_reason
+def rotate(key: str, *, slug: str, overlap: int, days: int, who: str, why: str, is_embedded: bool) -> None:
+    """Give a key a new token; both work for the overlap. KEY is its id, as `keys list` shows it."""
+    key_id = _key_id(key)
+
+    async def work(pool: Pool, _: Settings) -> MadeKey:
+        found = await find_platform(pool, slug)
+        made = await Keys(KeyStore(pool)).rotate(
+            found.id, key_id, overlap_seconds=overlap * 3600, days=days, change=Change(actor=who, why=why)
+        )
+        if made is None:
+            raise click.ClickException("there is no such key on this platform that works")
+        return made
+
+    _print_made(with_pool(_told(work), is_embedded=is_embedded))
+
+
+@command.command
+@click.argument("key")
+@_common
+@who_and_reason
 def revoke(key: str, slug: str, who: str, why: str, *, is_embedded: bool) -> None:
     """Take a key back; it opens nothing from this moment on. KEY is its id, as `keys list` shows it."""
-    key_id = unwire(WireId.KEY, key)
-    if key_id is None:
-        raise click.BadParameter("an id looks like key_0192…, see `makegood keys list`")
+    key_id = _key_id(key)
 
     async def work(pool: Pool, _: Settings) -> bool:
         found = await find_platform(pool, slug)
@@ -134,6 +180,13 @@ def revoke(key: str, slug: str, who: str, why: str, *, is_embedded: bool) -> Non
     if not with_pool(work, is_embedded=is_embedded):
         raise click.ClickException("there is no such key on this platform, or it was revoked before")
     click.echo("revoked", err=True)
+
+
+def _key_id(text: str) -> UUID:
+    found = unwire(WireId.KEY, text)
+    if found is None:
+        raise click.BadParameter("an id looks like key_0192…, see `makegood keys list`")
+    return found
 
 
 async def find_platform(pool: Pool, slug: str) -> PlatformRow:
@@ -161,6 +214,8 @@ def _print_made(key: MadeKey) -> None:
 
 
 def _line(key: KeyListed) -> str:
-    state = "works" if key.works else "revoked" if key.revoked_at else "has run out"
+    state = "works" if key.works else "revoked" if key.revoked_at else "has run out" if key.agent_id is None else "ended"
+    if key.old_until is not None:
+        state = f"two tokens until {key.old_until:%Y-%m-%d %H:%M} UTC"
     ends = f"{key.expires_at:%Y-%m-%d}" if key.expires_at else "-"
     return f"{wire(WireId.KEY, key.id)}  {key.role or key.kind:9} {key.name:24} {state:11} {ends:10}  {' '.join(key.scopes)}"

@@ -11,27 +11,27 @@ import msgspec
 import yaml
 
 from service.cli.database import embedded_option
-from service.cli.keys import who_and_why, with_pool
+from service.cli.groups import Group
+from service.cli.keys import find_platform, who_and_why, with_pool
+from service.cli.platform_history import packs_of
 from service.model import new_id
 from service.platform_checks import read_settings
-from service.platforms import SLUG, PlatformSettings, sealed
+from service.platforms import SLUG, VAULT_PURPOSE, PlatformSettings, sealed
 from service.sealing import Vault
 from service.settings import Settings, SettingsError
-from service.store.keys import Change, PlatformStore
+from service.store.keys import Change
+from service.store.platforms import PlatformStore
 from service.store.pool import Pool
 
 # Legal texts in ten languages fit.
 _FILE_BYTES_MAX: Final = 1024 * 1024
 
-# What the vault is for, here and wherever platforms are read.
-VAULT_PURPOSE: Final = "platform"
-
 _EXISTING_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
-@click.group
+@click.group(cls=Group, elsewhere={name: f"platform_history:{name}" for name in ("history", "diff", "rollback")})
 def command() -> None:
-    """Add and list platforms: the businesses that this installation serves, strictly apart."""
+    """Add and list platforms: the businesses that this installation serves, strictly apart. Compare settings, bring earlier ones back."""
 
 
 @command.command
@@ -51,6 +51,9 @@ def add(slug: str, file: Path | None, who: str, why: str, *, may_change: bool, i
         if await store.add(new_id(), slug, stored, change):
             return True
         if may_change:
+            found = await find_platform(pool, slug)
+            if mistakes := await packs_of(pool, installed).mistakes(found.packs, msgspec.convert(stored, PlatformSettings)):
+                raise click.ClickException("\n".join([f"{file}:", *(f"  {mistake}" for mistake in mistakes)]))
             await store.change(slug, stored, change)
         return may_change
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -10,26 +11,36 @@ import msgspec
 
 from policies import (
     GUARDS_FILE,
+    MACROS_FILE,
+    PLAYBOOKS_FILE,
     RAILS_FILE,
+    ROUTING_FILE,
     Explanation,
     FactError,
     GuardsError,
+    MacrosError,
     Pack,
     PackError,
+    PlaybooksError,
     RailsError,
+    RoutingError,
     StoredDecision,
     Verdict,
     bundled_folder,
     encode,
     load_guards,
+    load_macros,
     load_pack,
     load_packs,
+    load_playbooks,
     load_rails,
+    load_routing,
     pack_files,
 )
 from policies import explain as explain_decision
 from policies.reading import ReadingError, read
 from service.cli.database import embedded_option
+from service.cli.groups import Group
 from service.cli.keys import with_pool
 from service.model import WireId, unwire
 from service.settings import Settings
@@ -56,9 +67,9 @@ class UnusableInputError(Exception):
     """A file given to a command cannot be used; the message says why, in one line."""
 
 
-@click.group(name="policy")
+@click.group(name="policy", cls=Group, elsewhere={"publish": "policy_publish:publish"})
 def command() -> None:
-    """Check, try and explain the written policy."""
+    """Check, try and explain the written policy; publish a platform's own."""
 
 
 @command.command()
@@ -67,11 +78,16 @@ def command() -> None:
 def check(folder: Path, languages: tuple[str, ...]) -> None:
     """Check all packs of FOLDER (the bundled ones without it) and list every mistake at once."""
     errors = [*_numbers_errors(folder / GUARDS_FILE, load_guards), *_numbers_errors(folder / RAILS_FILE, load_rails)]
+    errors += _numbers_errors(folder / MACROS_FILE, load_macros)
+    errors += _desk_errors(folder / ROUTING_FILE, load_routing)
+    packs = None
     try:
         packs = load_packs(folder, languages or _languages_of(folder))
     except PackError as error:
         errors += error.errors
-    if errors:
+    playbooks = partial(load_playbooks, macros=_macro_ids(folder), rules=None if packs is None else packs.rules)
+    errors += _desk_errors(folder / PLAYBOOKS_FILE, playbooks)
+    if packs is None or errors:
         _say_errors(errors)
     for pack in packs.by_name.values():
         click.echo(f"{pack.name:<12} {len(pack.rules):>3} rules  {', '.join(pack.problems)}")
@@ -91,8 +107,15 @@ def test(folder: Path, languages: tuple[str, ...]) -> None:
             errors += [f"{path.name}: {problem}" for problem in error.errors]
             continue
         click.echo(f"{pack.name:<12} {len(pack.rules):>3} rules  {pack.examples_played:>3} examples hold")
+    if (folder / ROUTING_FILE).exists():
+        errors += _desk_errors(folder / ROUTING_FILE, _play_routing)
     if errors:
         _say_errors(errors)
+
+
+def _play_routing(text: str) -> None:
+    routing = load_routing(text)
+    click.echo(f"{'routing':<12} {len(routing.rules()):>3} rules  {routing.examples_played:>3} examples hold")
 
 
 @command.command()
@@ -215,8 +238,29 @@ def _numbers_errors(path: Path, load_file: Callable[[str], object]) -> Iterable[
         return
     try:
         load_file(path.read_text(encoding="utf-8"))
-    except (GuardsError, RailsError, UnicodeDecodeError) as error:
+    except (GuardsError, MacrosError, RailsError, UnicodeDecodeError) as error:
         yield f"{path.name}: {error}"
+
+
+def _desk_errors(path: Path, load_file: Callable[[str], object]) -> Iterable[str]:
+    """As for the numbers: a folder without the file has the one that comes with the application."""
+    if not path.exists():
+        return
+    try:
+        load_file(path.read_text(encoding="utf-8"))
+    except (RoutingError, PlaybooksError) as error:
+        yield from (f"{path.name}: {problem}" for problem in error.errors)
+    except UnicodeDecodeError as error:
+        yield f"{path.name}: {error}"
+
+
+def _macro_ids(folder: Path) -> Sequence[str] | None:
+    """None: they do not load, which has been said."""
+    path = folder / MACROS_FILE
+    try:
+        return [one.id for one in load_macros((path if path.exists() else bundled_folder() / MACROS_FILE).read_text(encoding="utf-8")).all]
+    except (MacrosError, UnicodeDecodeError):
+        return None
 
 
 def _text(path: Path) -> str:

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from service.demo.night import HOST, night_settings
-from service.serving import first_free_port
+from service.serving import first_free_port, is_taken
 from service.settings import Settings, embedded_secret
 from service.store import embedded, migrate
 
@@ -22,6 +22,7 @@ from service.store import embedded, migrate
 _DEMOS_MAX: Final = 9
 _PORTS_FROM: Final = 8080
 _PORTS_MAX: Final = 100
+_HEARD: Final = frozenset({"MAKEGOOD_DATA", "MAKEGOOD_BIND"})
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +33,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     data: Path
     name: str
     """of its database, and of its log"""
+    host: str
     port: int
 
     @property
@@ -49,20 +51,23 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
         sandbox = await embedded.create_database(self.dsn, f"{self.name}_sandbox")
         await migrate.migrate(url)
         secret = await asyncio.to_thread(embedded_secret, self.data)
-        return night_settings(database_url=url, sandbox_database_url=sandbox, port=self.port, secret=secret.reveal())
+        return night_settings(database_url=url, sandbox_database_url=sandbox, host=self.host, port=self.port, secret=secret.reveal())
 
 
 @contextlib.contextmanager
-def hold_ground(data: Path) -> Iterator[Ground]:
-    """Starts the folder's PostgreSQL, or joins it. Raises TimeoutError when it does not start, OSError when nine demos run already."""
+def hold_ground(data: Path, bind: tuple[str, int] | None = None) -> Iterator[Ground]:
+    """Starts the folder's PostgreSQL, or joins it. `bind`: there and nowhere else; without it on the first free port.
+
+    Raises TimeoutError when PostgreSQL does not start, OSError when nine demos run already or somebody answers at `bind`.
+    """
     data.mkdir(parents=True, exist_ok=True)
-    with _own_place(data) as name, _own_port() as port, embedded.running(data / "pg") as server:
-        yield Ground(dsn=server.dsn, data=data, name=name, port=port)
+    with _own_place(data) as name, _own_port(bind) as (host, port), embedded.running(data / "pg") as server:
+        yield Ground(dsn=server.dsn, data=data, name=name, host=host, port=port)
 
 
 def without_settings(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """The environment with nothing of an installation in it but its folder: the demo never touches a real rail, mailbox or database."""
-    return {name: value for name, value in environment.items() if name == "MAKEGOOD_DATA"}
+    """The environment with its folder and where to listen, and nothing else: the demo never touches a real rail, mailbox or database."""
+    return {name: value for name, value in environment.items() if name in _HEARD}
 
 
 @contextlib.contextmanager
@@ -78,15 +83,27 @@ def _own_place(data: Path) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _own_port() -> Iterator[int]:
-    """The first free port; a demo that starts in another folder at the same moment takes another one (servers share ports silently)."""
+def _own_port(bind: tuple[str, int] | None) -> Iterator[tuple[str, int]]:
+    """`bind`, or the first free port, which no demo in another folder takes at the same moment (servers share ports silently)."""
+    if bind is not None:
+        if bind[1] == 0:
+            raise OSError("MAKEGOOD_BIND must name the port, as in 127.0.0.1:8480")
+        with _locked(_lock_of(bind[1])) as is_ours:
+            if not is_ours or is_taken(*bind):
+                raise OSError(f"something answers at {bind[0]}:{bind[1]} already; MAKEGOOD_BIND names another address")
+            yield bind
+            return
     for candidate in range(_PORTS_FROM, _PORTS_FROM + _PORTS_MAX):
         port = first_free_port(HOST, candidate)
-        with _locked(Path(tempfile.gettempdir()) / f"makegood-{os.getuid()}-{port}.lock") as is_ours:
+        with _locked(_lock_of(port)) as is_ours:
             if is_ours:
-                yield port
+                yield HOST, port
                 return
     raise OSError(f"no free port from {_PORTS_FROM} on")
+
+
+def _lock_of(port: int) -> Path:
+    return Path(tempfile.gettempdir()) / f"makegood-{os.getuid()}-{port}.lock"
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import msgspec
 from service.letters.words import choose_locale, money
 from service.model import Money
 
-Kind = Literal["asked", "decided", "done", "people", "mail", "platform", "seen"]
+Kind = Literal["asked", "decided", "done", "people", "mail", "text", "platform", "seen"]
 
 _ENGLISH: Final = choose_locale("en", "en")
 

@@ -52,6 +52,10 @@ class Client:
     async def get(self, path: str) -> Json:
         return await self._send("GET", path, None, {})
 
+    async def has(self, path: str) -> bool:
+        """Whether there is such a thing."""
+        return (await self._http.get(path, headers=self._headers())).status_code != httpx.codes.NOT_FOUND
+
     async def put(self, path: str, body: Mapping[str, Any]) -> Json:
         return await self._send("PUT", path, body, {})
 
@@ -146,7 +150,8 @@ class Guest:
     async def proves(self, email: str) -> Json:
         """Asks for a code, reads it in the mail, and gives it back: the session is then verified."""
         await self._client.post("/v1/sessions/codes", {"email": email})
-        found = _CODE.search((await self._mails.until(email)).text)
+        # A letter about their case may come first.
+        found = _CODE.search((await self._mails.until(email, lambda one: _CODE.search(one.text) is not None)).text)
         if found is None:
             raise LookupError("there is no code in the mail")
         self._journal.say("asked", f"{self.name} (widget)", "Here is the code from my mail.")
@@ -196,7 +201,8 @@ class Agent:
     async def refunds(self, case: Json, reason: str, **what: Any) -> Json:
         """Raises Refused, for example `already_paid`."""
         self._says(f"tries a refund: {reason}")
-        return await self._client.post(f"/v1/cases/{case['id']}/actions", {"action": "refund", "reason": reason, **what})
+        seen = await self._client.post(f"/v1/cases/{case['id']}/previews", {"action": "refund", **what})
+        return await self._client.post(f"/v1/cases/{case['id']}/actions", {"preview": seen["id"], "reason": reason})
 
     async def replies(self, case: Json, body: str) -> Json:
         self._says(f"writes: {body}")
@@ -208,7 +214,9 @@ class Agent:
 
     async def approves(self, operation: Json, reason: str) -> Json:
         """Raises Refused, for example `same_person`."""
-        answer = await self._client.post(f"/v1/operations/{operation['id']}/approve", {"reason": reason})
+        seen = (await self._client.get(f"/v1/operations/{operation['id']}/preview"))["now"]
+        yes = {"reason": reason, "facts_hash": seen["facts_hash"]}
+        answer = await self._client.post(f"/v1/operations/{operation['id']}/approve", yes)
         self._says(f"agrees: {reason} ({answer['given']} of {answer['needed']})")
         return answer
 

@@ -13,6 +13,7 @@ from service.demo.journal import Journal, Kind, Line
 from service.demo.play import Summary
 from service.demo.scenarios import Scenario
 from service.ports import Mail
+from service.ports import Text as ShortText
 
 # Where the output goes to a file or a pipe, nobody has a width; this fits a page.
 _WIDTH: Final = 120
@@ -25,10 +26,11 @@ _STYLES: Final[Mapping[Kind, str]] = {
     "done": "green",
     "people": "magenta",
     "mail": "yellow",
+    "text": "yellow",
     "platform": "blue",
     "seen": "dim",
 }
-_LABELS: Final[Mapping[Kind, str]] = {"decided": "", "done": "", "mail": "mail", "seen": "✓"}
+_LABELS: Final[Mapping[Kind, str]] = {"decided": "", "done": "", "mail": "mail", "text": "text", "seen": "✓"}
 
 
 class Screen:
@@ -38,6 +40,11 @@ class Screen:
         found = console or Console(highlight=False)
         self._console = found if found.is_terminal else Console(file=found.file, width=_WIDTH, highlight=False)
         self.failures: list[str] = []
+        self._is_hushed = False
+
+    def hush(self) -> None:
+        """From now on only lines of its own: what goes on by itself would push the addresses out of sight."""
+        self._is_hushed = True
 
     def says(self, line: Line) -> None:
         row = Table.grid(padding=(0, 1), expand=True)
@@ -61,7 +68,14 @@ class Screen:
 
     def mails(self, journal: Journal, mail: Mail) -> None:
         """A mail that the sandbox took instead of a mail server."""
+        if self._is_hushed:
+            return
         journal.say("mail", "(sandbox)", f"to {mail.to}: {mail.subject}")
+
+    def texts(self, journal: Journal, text: ShortText) -> None:
+        """A text that the sandbox took: whoever plays the customer reads the code here."""
+        if not self._is_hushed:
+            journal.say("text", "(sandbox)", f"to {text.to}: {text.body.splitlines()[0]}")
 
     def line(self, words: str, style: str = "") -> None:
         self._console.print(Text(words, style=style))
@@ -74,7 +88,7 @@ class Screen:
             "bold",
         )
         self.line(f"Customers waited {summary.p50_ms:.0f} ms for an answer (median), {summary.p99_ms:.0f} ms at the 99th percentile.")
-        self.line("All money moved in the sandbox, and its own books agree with ours. No card and no mailbox was touched.")
+        self.line("All money moved in the sandbox, and its own books agree with ours. No card, no mailbox and no phone was touched.")
         for failure in self.failures:
             self.line(f"NOT AS IT SHOULD BE: {failure}", "bold red")
 

@@ -25,7 +25,7 @@ LIVE_SINCE: Final = timedelta(minutes=40)
 
 PLATFORM: Final[Mapping[str, Any]] = {
     "name": "Northern Lights Live",
-    "languages": ["en", "de"],
+    "languages": ["en", "de", "fr", "es", "ja", "ar"],
     "zone": "Europe/Berlin",
     "sender": "tickets@northern-lights.example",
     "contacts": {"support": "our team, help@northern-lights.example", "email": "help@northern-lights.example"},
@@ -86,6 +86,13 @@ class Stage:
         bought = await self._night.shop.order(show, items, ref=ref, name=name, customer_ref=f"customer-{ref.lower()}", **more)
         self._sold.append(bought)
         return bought
+
+    async def elsewhere(self) -> Stage:
+        """The same evening at another platform of the installation, which keeps its orders in a system of its own."""
+        if self._night.neighbour is None:
+            raise LookupError("there is no other platform")
+        await set_shows(self._night.neighbour)
+        return Stage(self._night.neighbour, self.journal, self._clients)
 
     # ---------------------------------------------------------------------------------------------- who is there
 
@@ -163,6 +170,20 @@ class Stage:
     async def told(self, order: Bought, *words: str) -> Mail:
         """The mail to the buyer with these words in it, as soon as it comes. Raises TimeoutError."""
         return await self.mails.until(order.email, lambda mail: all(word in mail.text for word in words))
+
+    async def is_known(self, order: Bought) -> bool:
+        """Whether Makegood has the order, without anybody being asked for it."""
+        return await (await self.platform()).has(f"/v1/orders/{order.ref}")
+
+    async def platform_hears(self, order: Bought, last: str) -> list[str]:
+        """What the platform was told of the order by signed webhooks, once the event of this type came. Raises TimeoutError."""
+        system = self._night.system
+        if system is None:
+            raise LookupError("this platform is told nothing")
+        await system.until_told(order.ref, last)
+        types = list(dict.fromkeys(one.type for one in system.told if one.data.get("order") == order.ref))
+        self.journal.say("platform", "platform", f"is told: {', '.join(types)}")
+        return types
 
     def check(self, promise: str, *, holds: bool) -> None:
         """Raises NotAsItShould, naming the promise."""

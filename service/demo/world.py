@@ -12,13 +12,18 @@ import httpx
 import msgspec
 
 from integrations.sandbox_books import Charge, SandboxBooks
+from integrations.sandbox_platform import SandboxPlatform
 from service.keys import Keys
 from service.model import Money, new_id
 from service.platforms import PlatformSettings
-from service.store.keys import Change, KeyStore, PlatformStore
+from service.store.keys import Change, KeyStore
+from service.store.platforms import PlatformStore
 from service.store.pool import Pool
 
 _CHANGE: Final = Change(actor="demo", why="made for the demo")
+
+# Ofcom keeps 07700 900000 to 900999 for drama: nobody has them.
+_NOBODYS_PHONES: Final = "+447700900"
 
 STREAM, VENUE, MERCHANDISE = "stream", "venue", "merchandise"
 
@@ -41,6 +46,7 @@ class Bought(msgspec.Struct, frozen=True, kw_only=True):
     payments: tuple[str, ...]
     """references at the processor"""
     buyer: str = "A. Fan"
+    phone: str = ""
     customer_ref: str = ""
     """the platform's own id of the buyer"""
     barcodes: tuple[str, ...] = ()
@@ -78,9 +84,15 @@ async def make_platform(pool: Pool, slug: str, settings: Mapping[str, Any] | Non
 
 
 class Shop:
-    """The platform's side: shows, incidents and orders through its own key, charges through the sandbox's books."""
+    """The platform's side: shows, incidents and orders through its own key, charges through the sandbox's books.
 
-    def __init__(self, client: httpx.AsyncClient, desk: Desk, books: SandboxBooks, rail: str = "sandbox") -> None:
+    `system`: where the platform keeps its shows and orders instead, for Makegood to read them there when it needs them.
+    """
+
+    def __init__(
+        self, client: httpx.AsyncClient, desk: Desk, books: SandboxBooks, rail: str = "sandbox", *, system: SandboxPlatform | None = None
+    ) -> None:
+        self._system = system
         self._client = client
         self._desk = desk
         self._books = books
@@ -97,6 +109,8 @@ class Shop:
             "status": "scheduled",
             **more,
         }
+        if self._system is not None:
+            self._system.keeps_show(ref, body)
         await self._put(f"/v1/shows/{ref}", body)
         return ref
 
@@ -107,11 +121,16 @@ class Shop:
     async def order(self, show: str, items: Sequence[Item], **more: Any) -> Bought:
         """A paid order; `charges` (default 1) says how often it was paid in full, `dispute` how the last payment stands.
 
-        `name`, `email` and `customer_ref` are the buyer's; what else is named replaces that part of the document.
+        `name`, `email`, `phone` and `customer_ref` are the buyer's; what else is named replaces that part of the document.
         """
         ref = more.pop("ref", None) or secrets.token_hex(4).upper()
         email = more.pop("email", None) or f"fan-{ref.lower()}@example.org"
-        buyer = {"name": more.pop("name", "A. Fan"), "email": email, "customer_ref": more.pop("customer_ref", None)}
+        buyer = {
+            "name": more.pop("name", "A. Fan"),
+            "email": email,
+            "phone": more.pop("phone", None) or f"{_NOBODYS_PHONES}{secrets.randbelow(1000):03}",
+            "customer_ref": more.pop("customer_ref", None),
+        }
         currency, charges, dispute = more.pop("currency", "EUR"), more.pop("charges", 1), more.pop("dispute", "none")
         total = sum(item.price for item in items)
         placed = datetime.now(UTC) - more.pop("age", timedelta(days=10))
@@ -136,13 +155,18 @@ class Shop:
             Charge(payment_ref=str(one["provider_ref"]), amount=Money(minor=total, currency=currency), disputed=one["dispute"] == "open")
             for one in payments
         )
-        await self._put(f"/v1/orders/{ref}", body)
+        if self._system is None:
+            await self._put(f"/v1/orders/{ref}", body)
+        else:
+            # Bought just now: the change log has not got to it yet.
+            self._system.sells(ref, body, announced=False)
         return Bought(
             ref=ref,
             email=email,
             show=show,
             payments=tuple(str(one["provider_ref"]) for one in payments),
             buyer=buyer["name"],
+            phone=buyer["phone"],
             customer_ref=buyer["customer_ref"] or "",
             barcodes=tuple(one["pass"]["barcode"] for one in positions if "pass" in one),
         )

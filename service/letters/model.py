@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from service.model import Money
-from service.ports import Mail
+from service.ports import Mail, MailFile
 
 # Longer than any barcode in use, and still a QR code that a phone reads from a screen.
 _BARCODE_LENGTH_MAX: Final = 300
@@ -76,6 +76,8 @@ class MoneySent(msgspec.Struct, frozen=True, kw_only=True):
     days_min: int = 5
     days_max: int = 10
     """how long banks take to show it"""
+    chosen: bool = False
+    """it went where its receiver said, and no bank of theirs need show it: nothing is said of days"""
 
 
 class _Letter(msgspec.Struct, frozen=True, kw_only=True, tag_field="letter"):
@@ -163,10 +165,32 @@ class CaseReply(_CaseLetter, frozen=True, kw_only=True, tag="case_reply"):
     agent: str
     body: str
     """the agent's own words; line breaks are kept"""
+    attached: tuple[str, ...] = ()
+    """names of the files that the mail brings"""
+    in_case: tuple[str, ...] = ()
+    """names of the files that are too large for a mail, and wait with the case"""
 
 
 class CaseQuestion(_CaseLetter, frozen=True, kw_only=True, tag="case_question"):
     question: str
+
+
+class AfterShow(_CaseLetter, frozen=True, kw_only=True, tag="after_show"):
+    """One question, a day after the show: how well was it put right? Its link needs one tap, and no proof of who taps."""
+
+    feedback_url: str
+
+    def __post_init__(self) -> None:
+        _web_address(self.case_url)
+        _web_address(self.feedback_url)
+
+
+class ShowNotice(_CaseLetter, frozen=True, kw_only=True, tag="show_notice"):
+    """What is said on every widget of a show, to who asked to be told. `case_url`: the show's help page, where they take that back."""
+
+    body: str
+    """what is said now, in the letter's language; of a notice that is over: what was said last"""
+    state: Literal["news", "over"] = "news"
 
 
 Letter = (
@@ -180,6 +204,8 @@ Letter = (
     | CaseHandedOver
     | CaseReply
     | CaseQuestion
+    | AfterShow
+    | ShowNotice
 )
 
 
@@ -192,7 +218,9 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
     images: Mapping[str, bytes]
     language: str
 
-    def mail(self, *, to: str, message_key: UUID, sender: str | None = None, reply_to: str | None = None) -> Mail:
+    def mail(
+        self, *, to: str, message_key: UUID, sender: str | None = None, reply_to: str | None = None, files: tuple[MailFile, ...] = ()
+    ) -> Mail:
         return Mail(
             to=to,
             subject=self.subject,
@@ -203,6 +231,7 @@ class Rendered(msgspec.Struct, frozen=True, kw_only=True):
             reply_to=reply_to,
             sender=sender,
             images=self.images,
+            files=files,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from service.letters.model import Letter, Look, MoneySent, PassResent, Rendered, TicketShown, Words
 from service.letters.words import (
     NAME_LENGTH_MAX,
-    SUBJECT_LENGTH_MAX,
+    apart,
     choose_language,
     choose_locale,
     cut,
@@ -25,23 +25,24 @@ from service.letters.words import (
     one_line,
     paragraphs,
     readable_on,
+    subject_line,
 )
+from service.texts import TEXTS
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 
 # What we say where a platform has no word of its own.
-OUR_WORDS: Final[Mapping[str, Words]] = {
-    "en": Words(ticket="ticket", tickets="tickets", stream_link="stream link", credit="credit", team="our team"),
-    "de": Words(ticket="Ticket", tickets="Tickets", stream_link="Stream-Link", credit="Guthaben", team="unser Team"),
-}
+OUR_WORDS: Final[Mapping[str, Words]] = {language: Words(**words) for language, words in TEXTS.every("words").items()}
 
 # What people wrote in sentences of their own keeps its line breaks; every other text is one line, whatever it holds.
 _WRITTEN: Final = frozenset({"because", "answer", "would_change", "body", "question"})
 
 # Names are other people's words in our letter.
 _NAMES: Final = frozenset({"name", "holder", "agent"})
+# What may be in another language than the letter, within a line of it.
+_FOREIGN: Final = _NAMES | {"show", "title", "to", "attached", "in_case"}
 # Checked when the letter was made; cleaning or cutting would break them.
-_ADDRESSES: Final = frozenset({"link", "case_url"})
+_ADDRESSES: Final = frozenset({"link", "case_url", "feedback_url"})
 
 # More than one empty line, which parts of a plain text leave between them.
 _GAPS: Final = re.compile(r"\n{3,}")
@@ -54,9 +55,8 @@ class Letters:
     """Renders letters from the templates beside this module; built once, then only read, so that tasks may share it."""
 
     def __init__(self) -> None:
-        loader = FileSystemLoader(TEMPLATES)
-        self._html = _environment(loader, "parts.html")
-        self._text = _environment(loader, "parts.txt")
+        self._html = _environment("parts.html")
+        self._text = _environment("parts.txt")
 
     def render(self, letter: Letter, look: Look, wanted: str) -> Rendered:
         """The letter in the wanted language (a BCP 47 tag), or in the platform's first language that is written.
@@ -70,7 +70,7 @@ class Letters:
         name = f"{language}/{letter_name(letter)}.jinja"
         subject = self._text.get_template(name).render(context, layout="layout.subject")
         return Rendered(
-            subject=cut(one_line(subject), SUBJECT_LENGTH_MAX),
+            subject=subject_line(subject),
             text=_GAPS.sub("\n\n", self._text.get_template(name).render(context, layout="layout.txt")).strip() + "\n",
             html=self._html.get_template(name).render(context, layout="layout.html"),
             images=images,
@@ -90,9 +90,11 @@ def qr_png(barcode: str) -> bytes:
     return picture.getvalue()
 
 
-def _environment(loader: FileSystemLoader, parts: str) -> Environment:
+@cache
+def _environment(parts: str) -> Environment:
+    """Of the templates that come with this module, each compiled once."""
     environment = Environment(
-        loader=loader,
+        loader=FileSystemLoader(TEMPLATES),
         autoescape=parts.endswith(".html"),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -106,13 +108,13 @@ def _environment(loader: FileSystemLoader, parts: str) -> Environment:
 
 def _context(letter: Letter, look: Look, language: str, locale: Locale) -> dict[str, Any]:
     """All that a template may name: the letter's fields, cleaned, and the platform's look."""
-    context = {field: _cleaned(field, getattr(letter, field)) for field in letter.__struct_fields__}
+    context = {field: _cleaned(field, getattr(letter, field), locale) for field in letter.__struct_fields__}
     if "zone" in context:
         context["moment"] = partial(moment, zone=context["zone"], locale=locale)
     return context | {
         "money": partial(money, locale=locale),
-        "platform": one_line(look.name),
-        "support": one_line(look.support),
+        "platform": apart(one_line(look.name), locale),
+        "support": apart(one_line(look.support), locale),
         "legal": paragraphs(look.legal.get(language, "")),
         "accent": look.accent,
         "on_accent": readable_on(look.accent),
@@ -129,14 +131,15 @@ def _images(letter: Letter) -> dict[str, bytes]:
     return {f"ticket-{number}": qr_png(ticket.barcode) for number, ticket in enumerate(letter.tickets, start=1)}
 
 
-def _cleaned(field: str, value: Any) -> Any:
+def _cleaned(field: str, value: Any, locale: Locale) -> Any:
     """Each text as its field may show it; what is no text (money, times, numbers) as it is."""
     if isinstance(value, tuple):
-        return [_cleaned(field, item) for item in value]
+        return [_cleaned(field, item, locale) for item in value]
     if isinstance(value, MoneySent | TicketShown):
-        return {inner: _cleaned(inner, getattr(value, inner)) for inner in value.__struct_fields__}
+        return {inner: _cleaned(inner, getattr(value, inner), locale) for inner in value.__struct_fields__}
     if not isinstance(value, str) or field in _ADDRESSES:
         return value
     if field in _WRITTEN:
         return paragraphs(value)
-    return cut(one_line(value), NAME_LENGTH_MAX) if field in _NAMES else one_line(value)
+    said = cut(one_line(value), NAME_LENGTH_MAX) if field in _NAMES else one_line(value)
+    return apart(said, locale) if field in _FOREIGN else said

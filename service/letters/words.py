@@ -16,6 +16,14 @@ from babel.numbers import format_currency, get_currency_symbol
 
 from service.model import Money, exponent
 
+# The marks that keep a text of another direction apart (Unicode, UAX 9): what stands around it is not turned.
+_APART: Final = ("\u2068", "\u2069")
+# Bidirectional classes of letters that are read from the right.
+_FROM_THE_RIGHT: Final = frozenset({"R", "AL"})
+# What stands between a day and an hour, where it is no comma.
+_BETWEEN: Final = {"ja": " ", "ar": "، "}
+# Spaces that do not break, as in an amount or before a French question mark, stay what they are.
+_SPACES: Final = re.compile(r"[^\S\u00a0\u202f]+")
 # Marks that turn the direction of everything after them (Unicode, UAX 9): in a name they could make one text read as another.
 _TURNING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 # The minor part of a CLDR pattern: `#,##0.00`.
@@ -65,12 +73,24 @@ def moment(at: datetime, zone: str, locale: Locale) -> str:
         name = get_timezone_name(local, "long", locale=locale)
     day = format_date(local, "long", locale=locale)
     clock = format_time(local, "short", tzinfo=ZoneInfo(zone), locale=locale)
-    return f"{day}, {clock} {name}"
+    return f"{day}{_BETWEEN.get(locale.language, ', ')}{clock} {name}"
 
 
 def one_line(text: str) -> str:
     """The text on one line, without marks that control a header, a terminal or the direction of reading."""
-    return " ".join(_clean(text).split())
+    return _SPACES.sub(" ", _clean(text)).strip()
+
+
+def subject_line(text: str) -> str:
+    """One line whose names, cleaned before, are still kept apart from what stands around them; cut where no mail program shows more."""
+    return cut(_SPACES.sub(" ", _clean(text, kept=frozenset(_APART))).strip(), SUBJECT_LENGTH_MAX)
+
+
+def apart(text: str, locale: Locale) -> str:
+    """A name as it may stand in a sentence of `locale`: kept apart where one of the two is read from the right."""
+    if not text or (locale.text_direction == "ltr" and not any(unicodedata.bidirectional(c) in _FROM_THE_RIGHT for c in text)):
+        return text
+    return text.join(_APART)
 
 
 def cut(text: str, length_max: int) -> str:
@@ -93,8 +113,8 @@ def _linear(channel: float) -> float:
     return channel / 12.92 if channel <= 0.04045 else float(((channel + 0.055) / 1.055) ** 2.4)
 
 
-def _clean(text: str) -> str:
-    return "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp", "Cs"} else c for c in text if c not in _TURNING)
+def _clean(text: str, kept: frozenset[str] = frozenset()) -> str:
+    return "".join(" " if unicodedata.category(c) in {"Cc", "Zl", "Zp", "Cs"} else c for c in text if c not in _TURNING or c in kept)
 
 
 def _base(tag: str) -> str:

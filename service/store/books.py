@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from service.callers import Proofs, Proven
 from service.store.pool import Pool
 
 # Far more than any order of one customer has; whoever has more reads them in the tables.
@@ -119,7 +120,7 @@ class MoneyRecord(msgspec.Struct, frozen=True, kw_only=True):
     languages: tuple[str, ...]
     """of the platform"""
     customer_ref: str | None
-    buyer_is_caller: bool
+    buyer_proven: Proven | None
     lines: tuple[LineRow, ...]
     harms: tuple[HarmRow, ...]
     parts: tuple[PartRow, ...]
@@ -133,7 +134,7 @@ class MoneyRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 _RECORD: Final = msgspec.json.Decoder(MoneyRecord)
 
-# $1 platform, $2 order's reference, $3 the caller's proven address (lower case) or null, $4 who of the desk looks, or null: it is kept.
+# $1 platform, $2 order's reference, $3 what the caller has proved, $4 who of the desk looks, or null: it is kept.
 _MONEY: Final = f"""
 WITH o AS MATERIALIZED (
     SELECT * FROM orders WHERE platform_id = $1 AND ref = $2
@@ -150,7 +151,7 @@ WITH o AS MATERIALIZED (
 SELECT jsonb_build_object(
     'ref', o.ref, 'currency', o.currency, 'total', o.total, 'locale', o.locale, 'customer_ref', o.customer_ref,
     'languages', coalesce((SELECT settings->'languages' FROM platform WHERE id = $1), '["en"]'),
-    'buyer_is_caller', coalesce((SELECT lower(email) = $3::text FROM person WHERE platform_id = $1 AND id = o.buyer_id), false),
+    'buyer_proven', (SELECT buyer_proven(email, phone, $3::text[]) FROM person WHERE platform_id = $1 AND id = o.buyer_id),
     'lines', coalesce((SELECT jsonb_agg(jsonb_build_object('id', l.id, 'ref', l.ref, 'type', l.type, 'kind', l.kind, 'name', l.name,
         'price', l.price, 'tax', l.tax, 'discount', l.discount, 'canceled', l.canceled, 'awarded', l.awarded) ORDER BY l.type DESC, l.id)
         FROM line l WHERE l.platform_id = $1 AND l.order_id = o.id), '[]'),
@@ -189,7 +190,7 @@ FROM o
 """
 
 
-async def read(pool: Pool, platform: UUID, ref: str, *, address: str | None, viewer: str | None) -> MoneyRecord | None:
+async def read(pool: Pool, platform: UUID, ref: str, *, proofs: Proofs, viewer: str | None) -> MoneyRecord | None:
     """The books of an order; None: no such order. `viewer`: a person of the desk, whose look is kept in the audit."""
-    text: Any = await pool.fetchval(_MONEY, platform, ref, address, viewer)
+    text: Any = await pool.fetchval(_MONEY, platform, ref, list(proofs), viewer)
     return None if text is None else _RECORD.decode(text)

@@ -1,34 +1,20 @@
-"""Statements of the desk: claims, messages, approvals, actions, and the bundle that a case is handed over with."""
+"""Statements of the desk: claims, approvals, actions, and the bundle that a case is handed over with."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
 from service.callers import Caller
-from service.store.pool import Pool
+from service.store.idempotency import IdempotencyKey, once
+from service.store.pool import Connection, Pool
 
-
-class OperationToApprove(msgspec.Struct, frozen=True, kw_only=True):
-    case: UUID
-    order: UUID
-    show: UUID | None
-    amount: int | None
-    currency: str | None
-    needed: int
-    given: int
-    case_owner: str | None
-    case_agent: UUID | None
-
-
-class CaseToAct(msgspec.Struct, frozen=True, kw_only=True):
-    order: UUID | None
-    show: UUID | None
+EndStatus = Literal["ended", "cannot_end", "referral_open"]
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,91 +37,46 @@ class DeskStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def take(self, caller: Caller, case: UUID | None, seconds: float) -> UUID | None:
-        found: UUID | None = await self._pool.fetchval(
-            "SELECT case_take($1, $2, $3, $4, (SELECT skills FROM agent WHERE platform_id = $1 AND id = $2), $5)",
-            caller.platform_id,
-            caller.agent_id,
-            caller.name,
-            case,
-            seconds,
-        )
-        return found
-
-    async def note(self, caller: Caller, case: UUID, message: UUID, body: str, seconds: float) -> None:
-        await self._pool.execute(
-            "SELECT message_add($1, $2, $3, 'note', $4, $5, $6)  -- $1 is platform_id",
-            caller.platform_id,
-            case,
-            message,
-            caller.name,
-            body,
-            seconds,
-        )
-
-    async def reply(self, caller: Caller, case: UUID, message: UUID, body: str, seconds: float) -> None:
-        """The words and the mail that carries them, in one transaction."""
-        await self._pool.execute(
-            "SELECT reply_add($1, $2, $3, $4, $5, $6)  -- $1 is platform_id", caller.platform_id, case, message, caller.name, body, seconds
-        )
-
-    async def leave(self, caller: Caller, case: UUID, kind: str, following: Mapping[str, Any], data: Mapping[str, Any]) -> bool:
-        left: bool = await self._pool.fetchval(
-            "SELECT case_leave($1, $2, $3, $4, $5, $6::jsonb, $7::jsonb)  -- $1 is platform_id",
+    async def end(self, caller: Caller, case: UUID, outcome: str, reason: str) -> EndStatus:
+        ended: EndStatus = await self._pool.fetchval(
+            "SELECT case_end($1, $2, $3, $4, $5, $6)  -- $1 is platform_id",
             caller.platform_id,
             case,
             caller.agent_id,
             caller.name,
-            kind,
-            following,
-            data,
+            outcome,
+            reason,
         )
-        return left
-
-    async def case(self, platform: UUID, case: UUID) -> CaseToAct | None:
-        row = await self._pool.fetchrow(
-            'SELECT order_id AS "order", show_id AS show FROM cases WHERE platform_id = $1 AND id = $2', platform, case
-        )
-        return None if row is None else CaseToAct(**dict(row))
-
-    async def has_open_operations(self, platform: UUID, case: UUID) -> bool:
-        found: bool = await self._pool.fetchval(
-            """
-            SELECT EXISTS (SELECT FROM operation WHERE platform_id = $1 AND case_id = $2 AND ended_at IS NULL AND accepted_at IS NULL
-                AND action <> 'void_pass')
-            """,
-            platform,
-            case,
-        )
-        return found
-
-    async def operation(self, platform: UUID, operation: UUID) -> OperationToApprove | None:
-        row = await self._pool.fetchrow(
-            """
-            SELECT o.case_id AS case, o.order_id AS "order", c.show_id AS show, o.amount, o.currency, o.approvals_needed AS needed,
-                (SELECT count(*) FROM approval a WHERE a.platform_id = $1 AND a.operation_id = o.id)::int AS given,
-                c.owner AS case_owner, c.agent_id AS case_agent
-            FROM operation o JOIN cases c ON c.platform_id = $1 AND c.id = o.case_id WHERE o.platform_id = $1 AND o.id = $2
-            """,
-            platform,
-            operation,
-        )
-        return None if row is None else OperationToApprove(**dict(row))
+        return ended
 
     async def approve(
-        self, caller: Caller, operation: UUID, reason: str, needed: int, caps: Sequence[Mapping[str, Any]]
-    ) -> Mapping[str, Any]:
-        answer: Mapping[str, Any] = await self._pool.fetchval(
-            "SELECT operation_approve($1, $2, $3, $4, $5, $6, $7::jsonb)  -- $1 is platform_id",
-            caller.platform_id,
-            operation,
-            caller.agent_id,
-            caller.name,
-            reason,
-            needed,
-            caps,
-        )
-        return answer
+        self,
+        caller: Caller,
+        key: IdempotencyKey,
+        operation: UUID,
+        *,
+        reason: str,
+        needed: int,
+        caps: Sequence[Mapping[str, Any]],
+        bound: Mapping[str, Any] | None = None,
+    ) -> Mapping[str, Any] | None:
+        """`bound`: what this person saw, as operation_approve compares it. None: this key has agreed before. Raises KeyReused."""
+
+        async def agree(connection: Connection) -> Mapping[str, Any]:
+            answer: Mapping[str, Any] = await connection.fetchval(
+                "SELECT operation_approve($1, $2, $3, $4, $5, $6, $7::jsonb, $8::jsonb)  -- $1 is platform_id",
+                caller.platform_id,
+                operation,
+                caller.agent_id,
+                caller.name,
+                reason,
+                needed,
+                caps,
+                bound or {},
+            )
+            return answer
+
+        return await once(self._pool, key, operation, agree, made=lambda answer: answer["status"] in {"approved", "released"})
 
     async def refuse(self, caller: Caller, operation: UUID, reason: str) -> bool:
         done: bool = await self._pool.fetchval(
@@ -143,16 +84,21 @@ class DeskStore:
         )
         return done
 
-    async def settle(self, caller: Caller, operation: UUID, reference: str, sent_on: date | None) -> str:
-        answer: Mapping[str, Any] = await self._pool.fetchval(
-            "SELECT operation_settle($1, $2, $3, $4, $5)  -- $1 is platform_id",
-            caller.platform_id,
-            operation,
-            caller.name,
-            reference,
-            sent_on,
-        )
-        return str(answer["status"])
+    async def settle(self, caller: Caller, key: IdempotencyKey, operation: UUID, reference: str, sent_on: date | None) -> str:
+        """The status that operation_settle says; `settled` too where this key has settled it before. Raises KeyReused."""
+
+        async def write_down(connection: Connection) -> str:
+            answer: Mapping[str, Any] = await connection.fetchval(
+                "SELECT operation_settle($1, $2, $3, $4, $5)  -- $1 is platform_id",
+                caller.platform_id,
+                operation,
+                caller.name,
+                reference,
+                sent_on,
+            )
+            return str(answer["status"])
+
+        return await once(self._pool, key, operation, write_down, made=lambda status: status == "settled") or "settled"
 
     async def judge(self, caller: Caller, operation: UUID, *, moved: bool, reference: str | None) -> str:
         answer: Mapping[str, Any] = await self._pool.fetchval(
@@ -160,15 +106,24 @@ class DeskStore:
         )
         return str(answer["status"])
 
-    async def act(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
-        """{status: stored|already_paid|not_yours|disputed, operations}."""
+    async def act(self, key: IdempotencyKey, document: Mapping[str, Any]) -> Mapping[str, Any]:
+        """{status: stored|repeat|already_paid|not_yours|disputed|moved|preview_used, operations}; `repeat`: this key has acted before.
+
+        Raises KeyReused.
+        """
+
+        async def act(connection: Connection) -> Mapping[str, Any]:
+            answer: Mapping[str, Any] = await connection.fetchval("SELECT case_act($1::jsonb)  -- platform_id is in the document", document)
+            return answer
+
         try:
-            answer: Mapping[str, Any] = await self._pool.fetchval("SELECT case_act($1::jsonb)  -- platform_id is in the document", document)
+            answer = await once(self._pool, key, document["decision"], act, made=lambda answer: answer["status"] == "stored")
         except asyncpg.PostgresError as error:
-            if error.sqlstate == "MG001":
-                return {"status": "disputed", "operations": []}
+            # What was seen was seen under the same locks: whatever refuses now has come in between.
+            if error.sqlstate in {"MG001", "MG005"}:
+                return {"status": "moved", "operations": []}
             raise
-        return answer
+        return {"status": "repeat", "operations": []} if answer is None else answer
 
 
 async def bundle(pool: Pool, caller: Caller, case: UUID) -> Bundle | None:
@@ -190,7 +145,10 @@ async def bundle(pool: Pool, caller: Caller, case: UUID) -> Bundle | None:
                     'awarded', l.awarded, 'canceled', l.canceled) ORDER BY l.id) FROM line l WHERE l.platform_id = $1 AND l.order_id = x.id),
                 'payments', (SELECT jsonb_agg(jsonb_build_object('ref', p.ref, 'rail', p.rail, 'status', p.status, 'captured', p.captured,
                     'refunded', p.refunded, 'reserved', p.reserved, 'refunded_elsewhere', p.refunded_elsewhere, 'dispute', p.dispute,
-                    'method', p.method) ORDER BY p.created_at) FROM payment p WHERE p.platform_id = $1 AND p.order_id = x.id))
+                    'method', p.method) ORDER BY p.created_at) FROM payment p WHERE p.platform_id = $1 AND p.order_id = x.id),
+                'passes', (SELECT jsonb_agg(jsonb_build_object('id', 'pass_' || replace(t.id::text, '-', ''), 'position', l.ref, 'status', t.status,
+                    'issuer', t.issuer, 'checked_in_at', t.checked_in_at, 'replaces', t.replaces IS NOT NULL) ORDER BY t.created_at, t.id)
+                    FROM pass t JOIN line l ON l.platform_id = $1 AND l.id = t.line_id WHERE t.platform_id = $1 AND t.order_id = x.id))
                 FROM orders x WHERE x.platform_id = $1 AND x.id = c.order_id),
             'history', coalesce((SELECT jsonb_agg(jsonb_build_object('case', h.id, 'problem', h.problem, 'state', h.state, 'at', h.created_at)
                 ORDER BY h.created_at DESC) FROM cases h WHERE h.platform_id = $1 AND h.order_id = c.order_id AND h.id <> c.id), '[]')

@@ -189,10 +189,11 @@ def _start(folder: Path) -> str:
     """The dsn of a server that accepts connections."""
     # The library's own bookkeeping loses count after a SIGKILL, hence cleanup_mode=None and the locks of this module.
     library = _library()
-    server = library.get_server(folder, cleanup_mode=None, start=False)
     give_up = time.monotonic() + _START_SECONDS_MAX
     while True:
         try:
+            # On a new machine this makes the server's user. Of processes that start at once one does, and the others find it the next time.
+            server = library.get_server(folder, cleanup_mode=None, start=False)
             with _alone(folder):
                 _drop_stale_pid_file(folder)
                 server.ensure_pgdata_inited()

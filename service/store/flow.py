@@ -10,7 +10,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from service.store.pool import Pool
+from service.store.idempotency import IdempotencyKey, once
+from service.store.pool import Connection, Pool
 
 # A deadlock or a serialization failure did nothing; three more tries, since each loser meets fewer rivals.
 _TRIES_MAX: Final = 4
@@ -18,6 +19,10 @@ _TRIES_MAX: Final = 4
 
 class FactsMoved(Exception):  # noqa: N818 - says what happened
     """The money moved between reading and deciding; nothing was stored. Read again and decide anew."""
+
+
+class OfferMoved(Exception):  # noqa: N818 - says what happened
+    """What a customer said yes to is not what would be done now; nothing was stored."""
 
 
 class ClaimedOperation(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +74,7 @@ class CaseRow(msgspec.Struct, frozen=True, kw_only=True):
     requester: str
     identity: str
     incident_ref: str | None
+    player_error: str | None
     answers: Mapping[str, Any]
     wait_for: str | None
     wait_ref: str | None
@@ -97,6 +103,8 @@ class FlowStore:
             except asyncpg.PostgresError as error:
                 if error.sqlstate == "MG001":
                     raise FactsMoved(str(error)) from error
+                if error.sqlstate == "MG007":
+                    raise OfferMoved(str(error)) from error
                 raise
         raise AssertionError("unreachable")
 
@@ -108,10 +116,20 @@ class FlowStore:
         return found
 
     async def open_and_decide(self, opening: Mapping[str, Any], decision: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The hot path's first commit. Raises FactsMoved."""
+        """The hot path's first commit. Raises FactsMoved; OfferMoved where the decision holds what was `offered`."""
         found: Mapping[str, Any] = await self._call(
             "SELECT case_open_and_decide($1::jsonb, $2::jsonb)  -- platform_id is in both documents", opening, decision
         )
+        return found
+
+    async def would(self, looks: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """What open_and_decide would bring, for each {open, decide}: {status: opened|joined|moved, would, to}. Nothing is stored."""
+        found: Sequence[Mapping[str, Any]] = await self._call("SELECT cases_would($1::jsonb)  -- platform_id is in the documents", looks)
+        return found
+
+    async def answer_would(self, decision: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What decide would bring on a case that waits for its customer: {status: stored|lost|joined|moved, would, to}. Nothing is stored."""
+        found: Mapping[str, Any] = await self._call("SELECT answer_would($1::jsonb)  -- platform_id is in the document", decision)
         return found
 
     async def decide(self, decision: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -120,7 +138,7 @@ class FlowStore:
         return found
 
     async def contact(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
-        """A further contact: {case, reopened}."""
+        """A further contact: {status: said|repeat|mismatch, case, reopened}."""
         found: Mapping[str, Any] = await self._call("SELECT case_contact($1::jsonb)  -- platform_id is in the document", document)
         return found
 
@@ -137,7 +155,7 @@ class FlowStore:
         row = await self._pool.fetchrow(
             """
             SELECT c.id, c.state, c.problem, c.show_id, c.order_id, c.claimed_order, c.requester, c.identity, c.incident_ref, c.answers,
-                c.wait_for, c.wait_ref, c.wait_until, c.created_at, c.locale, c.decision_id,
+                c.player->>'error' AS player_error, c.wait_for, c.wait_ref, c.wait_until, c.created_at, c.locale, c.decision_id,
                 ARRAY(SELECT pass_id FROM case_subject s WHERE s.platform_id = $1 AND s.case_id = c.id AND pass_id IS NOT NULL) AS passes,
                 EXISTS (SELECT FROM operation o WHERE o.platform_id = $1 AND o.case_id = c.id AND o.decision_id = c.decision_id
                     AND o.state IN ('REFUSED', 'FAILED')) AS failed,
@@ -160,6 +178,7 @@ class FlowStore:
             requester=row["requester"],
             identity=row["identity"],
             incident_ref=row["incident_ref"],
+            player_error=row["player_error"],
             answers=row["answers"],
             wait_for=row["wait_for"],
             wait_ref=row["wait_ref"],
@@ -215,6 +234,18 @@ class FlowStore:
         await self._call(
             "SELECT operation_waits($1, $2, $3, $4, $5, $6)  -- $1 is platform_id", platform, operation, epoch, attempt, try_, seconds
         )
+
+    async def order_was_read(self, platform: UUID, ref: str) -> None:
+        """Keeps that the order was read at its platform now."""
+        await self._pool.execute("UPDATE orders SET read_at = app_now() WHERE platform_id = $1 AND ref = $2", platform, ref)
+
+    async def order_unread(self, platform: UUID, operation: UUID, epoch: int, *, seconds: float) -> None:
+        """The order could not be read: the operation is looked at again then."""
+        await self._call("SELECT operation_waits($1, $2, $3, NULL, 0, $4)  -- $1 is platform_id", platform, operation, epoch, seconds)
+
+    async def order_unclear(self, platform: UUID, operation: UUID, epoch: int, hold: str) -> None:
+        """People look at the order first."""
+        await self._call("SELECT operation_order_unclear($1, $2, $3, $4)  -- $1 is platform_id", platform, operation, epoch, hold)
 
     async def destination(self, platform: UUID, person: UUID) -> str | None:
         """The address that a customer chose; None: it was erased."""
@@ -308,10 +339,19 @@ class FlowStore:
     async def choice_to_people(self, platform: UUID, case: UUID, epoch: int) -> None:
         await self._call("SELECT case_choice_to_people($1, $2, $3)  -- $1 is platform_id", platform, case, epoch)
 
-    async def choose(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The way that was chosen: {status: chosen|held|not_offered|disputed|under_way, case}."""
-        found: Mapping[str, Any] = await self._call("SELECT operation_choose($1::jsonb)  -- platform_id is in the document", document)
-        return found
+    async def choose(self, key: IdempotencyKey, document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The way that was chosen: {status: chosen|held|not_offered|disputed|excess|under_way, case}; None: this key has chosen before.
+
+        Raises KeyReused.
+        """
+
+        async def choose(connection: Connection) -> Mapping[str, Any]:
+            found: Mapping[str, Any] = await connection.fetchval(
+                "SELECT operation_choose($1::jsonb)  -- platform_id is in the document", document
+            )
+            return found
+
+        return await once(self._pool, key, document["operation"], choose, made=lambda answer: answer["status"] in {"chosen", "held"})
 
     async def record(self, document: Mapping[str, Any]) -> Mapping[str, Any]:
         """The second commit: {status: stored|lost, case, follow}."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 from uuid import UUID
 
@@ -24,9 +24,13 @@ class Hints:
         self._pool = pool
         self._dsn = dsn
 
-    async def send(self, case: UUID) -> None:
+    async def send(self, cases: Collection[UUID]) -> None:
         """A statement of its own after the commit: inside a transaction NOTIFY would queue every commit behind one lock."""
-        await self._pool.execute("SELECT pg_notify($1, $2)  -- every platform: a hint of an id", _CHANNEL, case.hex)
+        await self._pool.execute(
+            "SELECT pg_notify($1, one) FROM unnest($2::text[]) AS one  -- every platform: hints of ids",
+            _CHANNEL,
+            [one.hex for one in cases],
+        )
 
     async def listen(self, changed: Callable[[UUID], None], stop: asyncio.Event) -> None:
         """Calls `changed` for each hint until `stop`."""

@@ -43,6 +43,31 @@ UPDATE webhook_inbox SET outcome = $4, next_try_at = (SELECT app_now()) + make_i
 WHERE rail = $1 AND event_id = $2 AND tries = $3
 """
 
+# A token bucket a rail and client: $3 tokens when full, $4 more a second. 0: one was taken; else the seconds until there is one.
+_TAKE_QUESTION: Final = """
+WITH clock AS MATERIALIZED (SELECT app_now() AS now),
+taken AS (
+    INSERT INTO question_bucket AS b (rail, client, tokens, at) SELECT $1, $2, $3::float8 - 1, now FROM clock
+    ON CONFLICT (rail, client) DO UPDATE SET at = excluded.at,
+        tokens = least($3::float8, b.tokens + greatest(0, extract(epoch FROM excluded.at - b.at)::float8) * $4::float8) - 1
+    WHERE least($3::float8, b.tokens + greatest(0, extract(epoch FROM excluded.at - b.at)::float8) * $4::float8) >= 1
+    RETURNING b.rail
+)
+SELECT CASE WHEN EXISTS (SELECT FROM taken) THEN 0 ELSE coalesce((
+    SELECT greatest(1, ceil((1 - b.tokens) / $4::float8 - extract(epoch FROM now - b.at)::float8)) FROM question_bucket b, clock
+    WHERE b.rail = $1 AND b.client = $2), 1) END::int
+"""
+
+_RETURN_QUESTION: Final = "UPDATE question_bucket SET tokens = least($3::float8, tokens + 1) WHERE rail = $1 AND client = $2"
+
+# A bucket is full again within minutes, and then as good as none.
+_FORGET_QUESTIONS: Final = """
+DELETE FROM question_bucket AS old USING (
+    SELECT rail, client FROM question_bucket WHERE at < (SELECT app_now()) - interval '1 hour'
+    ORDER BY at LIMIT $1 FOR UPDATE SKIP LOCKED) AS found
+WHERE old.rail = found.rail AND old.client = found.client
+"""
+
 _FORGET: Final = """
 DELETE FROM webhook_inbox AS old USING (
     SELECT rail, event_id FROM webhook_inbox WHERE received_at < (SELECT app_now()) - make_interval(days => $1)
@@ -67,6 +92,15 @@ class InboxStore:
         """Those that are new, due at once; how many. One statement, one transaction."""
         kept: int = await self._pool.fetchval(_KEEP, rail, [msgspec.structs.asdict(event) for event in events])
         return kept
+
+    async def take_question(self, rail: str, client: str, *, most: float, per_second: float) -> int:
+        """One question of this client to the rail's processor. 0: it may be put; else the seconds until one may. One statement."""
+        waits: int = await self._pool.fetchval(_TAKE_QUESTION, rail, client, most, per_second)
+        return waits
+
+    async def return_question(self, rail: str, client: str, *, most: float) -> None:
+        """It was about a post of the processor's own."""
+        await self._pool.execute(_RETURN_QUESTION, rail, client, most)
 
     async def claim(self, rails: Collection[str], most: int, lease_seconds: float) -> Sequence[InboxRow]:
         """What is due on these rails, each for one process at a time."""
@@ -104,5 +138,6 @@ class InboxStore:
         )
 
     async def forget_old(self) -> None:
-        """Drops what is older than 90 days, a bounded number at a time."""
+        """Drops what is older than 90 days, and buckets that are full again, a bounded number at a time."""
+        await self._pool.execute(_FORGET_QUESTIONS, _FORGOTTEN_AT_ONCE_MAX)
         await self._pool.execute(_FORGET, _KEPT_DAYS, _FORGOTTEN_AT_ONCE_MAX)

@@ -45,10 +45,11 @@ FROM orders o WHERE o.platform_id = $1 AND o.ref = $2
 class Obstacle(msgspec.Struct, frozen=True, kw_only=True):
     """Why a document cannot be taken in, found before anything was written."""
 
-    what: Literal["unknown_show", "barcode_taken"]
+    what: Literal["unknown_show", "barcode_taken", "rail_not_allowed", "charge_of_other"]
     position: str
+    """its reference; of `rail_not_allowed` and `charge_of_other` the payment's"""
     ref: str = ""
-    """of the show nobody knows"""
+    """of the show nobody knows, or the rail that is not this platform's"""
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,6 +29,25 @@ async def keep(pool: Pool, packs: Iterable[tuple[str, str, str]]) -> None:
     )
 
 
+async def texts_of(pool: Pool, hashes: Sequence[str]) -> Mapping[str, str]:
+    """Texts by hash; what was never kept is left out."""
+    rows = await pool.fetch("SELECT hash, body FROM policy_text WHERE hash = ANY ($1::text[])  -- every platform: by hash", list(hashes))
+    return {row["hash"]: row["body"] for row in rows}
+
+
+async def note_installed(pool: Pool, packs: Mapping[str, str]) -> None:
+    """Records that the installation decides by these from now on (name -> hash), where the last that started decided by others."""
+    await pool.execute(
+        """
+        -- every platform: the packs are the installation's
+        INSERT INTO installation_change (at, actor, what, why, data)
+        SELECT (SELECT app_now()), 'makegood', 'packs_installed', 'a process started with them', $1
+        WHERE $1 IS DISTINCT FROM (SELECT data FROM installation_change WHERE what = 'packs_installed' ORDER BY id DESC LIMIT 1)
+        """,
+        dict(packs),
+    )
+
+
 async def decision_of(pool: Pool, case: UUID) -> Sequence[Made]:
     """The verdicts of a case's newest decision that a pack made; empty when there is none."""
     rows = await pool.fetch(

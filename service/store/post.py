@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -37,10 +37,7 @@ SELECT c.id AS case_id, c.locale, w.email AS address, w.name, s.name AS show_nam
 FROM cases c
 JOIN platform f ON f.id = c.platform_id
 JOIN orders d ON d.platform_id = $1 AND d.id = c.order_id
-JOIN person w ON w.platform_id = $1 AND w.id = CASE c.requester WHEN 'holder' THEN (
-    SELECT l.holder_id FROM case_subject q JOIN pass p ON p.platform_id = $1 AND p.id = q.pass_id
-    JOIN line l ON l.platform_id = $1 AND l.id = p.line_id
-    WHERE q.platform_id = $1 AND q.case_id = c.id AND l.holder_id IS NOT NULL ORDER BY p.id LIMIT 1) ELSE d.buyer_id END
+JOIN person w ON w.platform_id = $1 AND w.id = case_person($1, c.id)
 LEFT JOIN show s ON s.platform_id = $1 AND s.id = c.show_id
 WHERE c.platform_id = $1 AND c.id = $2 AND w.email IS NOT NULL
 """
@@ -60,6 +57,14 @@ _REPLY: Final = """
 SELECT m.case_id, m.author, m.body, EXISTS (SELECT FROM timeline t WHERE t.platform_id = $1 AND t.case_id = m.case_id
     AND t.kind = 'customer_told' AND t.data->>'message' = m.id::text) AS told
 FROM message m WHERE m.platform_id = $1 AND m.id = $2 AND m.kind = 'reply'
+"""
+
+
+# The letter went out, or the question was answered without it.
+_ASKED: Final = """
+SELECT EXISTS (SELECT FROM timeline WHERE platform_id = $1 AND case_id = $2 AND kind IN ('customer_told', 'mail_refused')
+        AND data->>'letter' = 'after_show')
+    OR EXISTS (SELECT FROM satisfaction WHERE platform_id = $1 AND case_id = $2 AND asked = 'after_show' AND score IS NOT NULL)
 """
 
 
@@ -100,6 +105,14 @@ class ToldBefore(msgspec.Struct, frozen=True, kw_only=True):
     whole: bool
 
 
+class FileToSend(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    type: str
+    size: int
+    content: bytes
+    """empty where it is larger than was asked for"""
+
+
 class ReplyToSend(msgspec.Struct, frozen=True, kw_only=True):
     case_id: UUID
     author: str
@@ -128,3 +141,24 @@ async def told_before(pool: Pool, platform: UUID, case: UUID) -> ToldBefore:
 async def reply_to_send(pool: Pool, platform: UUID, message: UUID) -> ReplyToSend | None:
     row = await pool.fetchrow(_REPLY, platform, message)
     return None if row is None else ReplyToSend(**dict(row))
+
+
+async def files_to_send(pool: Pool, platform: UUID, message: UUID, bytes_max: int) -> Sequence[FileToSend]:
+    """What came with a reply: with the content where all of it together is at most so large, else without."""
+    rows = await pool.fetch(
+        """
+        SELECT name, type, length(bytes) AS size, CASE WHEN (SELECT sum(length(bytes)) FROM attachment
+            WHERE platform_id = $1 AND message_id = $2) <= $3 THEN bytes ELSE ''::bytea END AS content
+        FROM attachment WHERE platform_id = $1 AND message_id = $2 ORDER BY id
+        """,
+        platform,
+        message,
+        bytes_max,
+    )
+    return [FileToSend(**dict(row)) for row in rows]
+
+
+async def asked_after_show(pool: Pool, platform: UUID, case: UUID) -> bool:
+    """Whether the question after the show was sent, or answered, before."""
+    found: bool = await pool.fetchval(_ASKED, platform, case)
+    return found

@@ -36,6 +36,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """False: our own rows no longer say that the sale failed, or not what the processor says"""
     held: bool
     """a person confirms it"""
+    paused: bool = False
+    """somebody has stopped it since it was claimed: it waits, and nothing goes now"""
 
 
 class RollbackStore:

@@ -7,13 +7,13 @@ from uuid import UUID
 
 import msgspec
 
-from service.callers import Caller
+from service.callers import NOTHING_PROVEN, Caller, Proofs
 from service.store.pool import Pool
 from service.view import View
 
 _DECODER: Final = msgspec.json.Decoder(View)
 
-# $1 platform, $2 order id, $3 order ref, $4 show id, $5 show ref, $6 the caller's proven address (lower case) or null.
+# $1 platform, $2 order id, $3 order ref, $4 show id, $5 show ref, $6 what the caller has proved.
 # Without a show the order's only show is taken; personal data is compared here and never returned.
 _VIEW: Final = """
 WITH o AS MATERIALIZED (
@@ -24,6 +24,7 @@ WITH o AS MATERIALIZED (
 ), same AS MATERIALIZED (
     -- Every order brings its buyer anew: who has the same address is the same customer.
     SELECT q.id FROM person p JOIN person q ON q.platform_id = $1 AND q.email IS NOT NULL AND lower(q.email) = lower(p.email)
+        AND address_folded(q.email) = address_folded(p.email)
     WHERE p.platform_id = $1 AND p.id = (SELECT buyer_id FROM o)
 ), s AS (
     SELECT * FROM show WHERE platform_id = $1 AND CASE
@@ -33,20 +34,20 @@ WITH o AS MATERIALIZED (
 )
 SELECT jsonb_build_object(
     'now', (SELECT app_now()),
-    'platform', (SELECT settings FROM platform WHERE id = $1),
-    'show', (SELECT jsonb_build_object('id', id, 'ref', ref, 'name', name, 'zone', zone, 'starts_at', starts_at, 'ends_at', ends_at,
+    'platform', (SELECT settings FROM platform WHERE id = $1), 'packs', (SELECT packs FROM platform WHERE id = $1),
+    'show', (SELECT jsonb_build_object('id', id, 'ref', ref, 'version', version, 'name', name, 'zone', zone, 'starts_at', starts_at, 'ends_at', ends_at,
         'status', status, 'settings', settings, 'incidents', coalesce((SELECT jsonb_agg(jsonb_build_object('id', i.id, 'ref', i.ref, 'kind', i.kind,
             'starts_at', i.starts_at, 'ends_at', i.ends_at, 'scope', i.scope) ORDER BY i.starts_at, i.ref)
             FROM incident i WHERE i.platform_id = $1 AND i.show_id = s.id), '[]')) FROM s),
     'order', (SELECT jsonb_build_object('id', o.id, 'ref', o.ref, 'status', o.status, 'currency', o.currency, 'total', o.total,
         'customer_ref', o.customer_ref, 'buyer', coalesce((SELECT min(id::text)::uuid FROM same), o.buyer_id), 'locale', o.locale, 'placed_at', o.placed_at, 'cancelled_at', o.cancelled_at,
-        'buyer_is_caller', coalesce((SELECT lower(email) = $6::text FROM person WHERE platform_id = $1 AND id = o.buyer_id), false),
+        'buyer_proven', (SELECT buyer_proven(email, phone, $6::text[]) FROM person WHERE platform_id = $1 AND id = o.buyer_id),
         'buyer_has_address', (SELECT email IS NOT NULL FROM person WHERE platform_id = $1 AND id = o.buyer_id),
         'lines', coalesce((SELECT jsonb_agg(jsonb_build_object('id', l.id, 'ref', l.ref, 'type', l.type, 'kind', l.kind, 'name', l.name,
             'price', l.price, 'tax', l.tax, 'awarded', l.awarded, 'canceled', l.canceled, 'refundable', l.refundable, 'shows', to_jsonb(l.shows),
-            'mine', coalesce(lower(h.email) = $6, false), 'has_address', h.email IS NOT NULL) ORDER BY l.type DESC, l.id)
+            'mine', holder_proven(h.email, $6), 'has_address', h.email IS NOT NULL) ORDER BY l.type DESC, l.id)
             FROM l LEFT JOIN person h ON h.platform_id = $1 AND h.id = l.holder_id), '[]'),
-        'payments', coalesce((SELECT jsonb_agg(jsonb_build_object('id', p.id, 'ref', p.ref, 'rail', p.rail, 'status', p.status, 'amount', p.amount,
+        'payments', coalesce((SELECT jsonb_agg(jsonb_build_object('id', p.id, 'ref', p.ref, 'rail', p.rail, 'provider_ref', p.provider_ref, 'status', p.status, 'amount', p.amount,
             'captured', p.captured, 'reserved', p.reserved, 'refunded', p.refunded, 'elsewhere', p.refunded_elsewhere, 'dispute', p.dispute,
             'method', p.method, 'paid_at', p.paid_at, 'created_at', p.created_at) ORDER BY coalesce(p.paid_at, p.created_at), p.ref)
             FROM payment p WHERE p.platform_id = $1 AND p.order_id = o.id), '[]'),
@@ -80,10 +81,10 @@ async def read(
     order_ref: str | None = None,
     show: UUID | None = None,
     show_ref: str | None = None,
-    address: str | None = None,
+    proofs: Proofs = NOTHING_PROVEN,
 ) -> View:
     """The View of an order (by id or reference) and a show (by id, by reference, or the order's only one)."""
-    text = await pool.fetchval(_VIEW, platform, order, order_ref, show, show_ref, address)
+    text = await pool.fetchval(_VIEW, platform, order, order_ref, show, show_ref, list(proofs))
     return _DECODER.decode(text)
 
 
@@ -91,18 +92,23 @@ async def orders_open_to(pool: Pool, caller: Caller, show: UUID | None) -> list[
     """References of the caller's own orders (bought, or with a ticket held), newest first, at most 50; of one show if given."""
     rows = await pool.fetch(
         """
-        SELECT o.ref FROM orders o WHERE o.platform_id = $1 AND (
-            o.customer_ref = $2::text
-            OR o.buyer_id IN (SELECT id FROM person WHERE platform_id = $1 AND lower(email) = $3::text)
-            OR EXISTS (SELECT FROM line JOIN person p ON p.platform_id = $1 AND p.id = line.holder_id
-                       WHERE line.platform_id = $1 AND line.order_id = o.id AND lower(p.email) = $3::text))
-          AND ($4::uuid IS NULL OR EXISTS (SELECT FROM line JOIN line_show s ON s.platform_id = $1 AND s.line_id = line.id
+        WITH theirs AS (
+            SELECT id FROM orders WHERE platform_id = $1 AND customer_ref = $2::text
+            UNION
+            SELECT o.id FROM person b JOIN orders o ON o.platform_id = $1 AND o.buyer_id = b.id
+            WHERE b.platform_id = $1 AND lower(b.email) IN (($3::text[])[1], ($3::text[])[2]) AND buyer_proven(b.email, b.phone, $3) IS NOT NULL
+            UNION
+            SELECT l.order_id FROM person h JOIN line l ON l.platform_id = $1 AND l.holder_id = h.id
+            WHERE h.platform_id = $1 AND lower(h.email) = ($3::text[])[1] AND holder_proven(h.email, $3)
+        )
+        SELECT o.ref FROM theirs JOIN orders o ON o.platform_id = $1 AND o.id = theirs.id
+        WHERE ($4::uuid IS NULL OR EXISTS (SELECT FROM line JOIN line_show s ON s.platform_id = $1 AND s.line_id = line.id
                WHERE line.platform_id = $1 AND line.order_id = o.id AND s.show_id = $4))
         ORDER BY o.placed_at DESC LIMIT 50
         """,
         caller.platform_id,
         caller.customer_ref,
-        caller.email.lower() if caller.email else None,
+        list(caller.proofs),
         show,
     )
     return [row["ref"] for row in rows]

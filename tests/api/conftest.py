@@ -8,11 +8,11 @@ from tests.promises.house import House, databases, open_house, serve_here, setti
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def house(postgres_dsn: str, template_database: str, worker_id: str) -> AsyncIterator[House]:
+async def house(postgres_dsn: str, template_database: str) -> AsyncIterator[House]:
     """A running installation, for all tests of a file."""
     async with (
         databases(postgres_dsn, template_database) as (ours, theirs),
-        open_house(settings_for(ours, theirs, worker_id)) as opened,
+        open_house(settings_for(ours, theirs)) as opened,
         serve_here(opened),
     ):
         yield opened

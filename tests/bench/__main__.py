@@ -8,27 +8,49 @@ import argparse
 import asyncio
 import logging
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import structlog
 
 from service.store import embedded
-from tests.bench import messages, other, sql, webhooks
+from tests.bench import console, desk, edge, events, messages, other, sql, webhooks, widget_help, widget_page, widgets
 from tests.bench.ground import Ground, ground, line
 from tests.bench.other import Sizes
 from tests.bench.throughput import ACTIONS, CLIENTS, action
 
-PARTS: Final = ("decisions", "messages", "actions", "webhooks", "sql", "codes", "recovery", "crowd")
+PARTS: Final = (
+    "decisions",
+    "messages",
+    "actions",
+    "webhooks",
+    "events",
+    "edge",
+    "sql",
+    "codes",
+    "recovery",
+    "crowd",
+    "console",
+    "desk",
+    "widgets",
+    "help",
+    "widget",
+)
 RATIO_MIN: Final = 0.4
 MESSAGES_MAX: Final = 6
 
 
 async def _run(folder: Path, only: Sequence[str], sizes: Sizes) -> None:
     with embedded.running(folder / "pg") as server:
-        async with _ground(server.dsn, folder, "bench", sizes.orders if set(only) - {"webhooks", "sql"} else 1) as at:
+        async with _ground(
+            server.dsn,
+            folder,
+            "bench",
+            sizes.orders if set(only) - {"webhooks", "events", "edge", "sql", "console", "desk", "widgets", "help", "widget"} else 1,
+        ) as at:
             if "decisions" in only:
                 _print(*await other.decisions(at))
             if "messages" in only:
@@ -42,12 +64,28 @@ async def _run(folder: Path, only: Sequence[str], sizes: Sizes) -> None:
                 _print(await other.recovery(at))
             if "crowd" in only:
                 _print(await other.crowd(at))
-        if "webhooks" in only:
-            async with _ground(server.dsn, folder, "webhooks", 3 * sizes.run) as at:
-                async for told in webhooks.measure(at, sizes.run):
-                    _print(told)
+        await _apart(server.dsn, folder, only, sizes)
         if "sql" in only:
             await _limit(server.dsn, folder, sizes)
+
+
+async def _apart(dsn: str, folder: Path, only: Sequence[str], sizes: Sizes) -> None:
+    """What has a database of its own, with so many orders and settings."""
+    parts: Mapping[str, tuple[int, Mapping[str, str], Callable[[Ground], AsyncIterator[str]]]] = {
+        "webhooks": (3 * sizes.run, {}, lambda at: webhooks.measure(at, sizes.run)),
+        "events": (events.ORDERS, events.SETTINGS, events.measure),
+        "edge": (edge.LIVE, {}, edge.measure),
+        "console": (console.ORDERS, {}, console.measure),
+        "desk": (1, {}, desk.measure),
+        "widgets": (widgets.WIDGETS, {}, widgets.measure),
+        "help": (widget_help.ORDERS, {}, widget_help.measure),
+        "widget": (widget_page.ORDERS, {}, widget_page.measure),
+    }
+    for name, (orders, more, measure) in parts.items():
+        if name in only:
+            async with _ground(dsn, folder, name, orders, more=more) as at:
+                async for told in measure(at):
+                    _print(told)
 
 
 async def _actions(at: Ground, sizes: Sizes) -> None:
@@ -81,8 +119,10 @@ async def _limit(dsn: str, folder: Path, sizes: Sizes) -> None:
 
 
 @asynccontextmanager
-async def _ground(dsn: str, folder: Path, name: str, orders: int) -> AsyncIterator[Ground]:
-    async with ground(dsn, folder, name) as at:
+async def _ground(
+    dsn: str, folder: Path, name: str, orders: int, *, more: Mapping[str, str] = MappingProxyType({})
+) -> AsyncIterator[Ground]:
+    async with ground(dsn, folder, name, more=more) as at:
         await at.seed(orders)
         yield at
 

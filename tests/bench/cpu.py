@@ -31,6 +31,15 @@ def seconds_of_ended(parent: int) -> float:
     return (int(fields[13]) + int(fields[14])) / _TICKS if len(fields) > 14 else 0.0
 
 
+def stolen_seconds() -> float:
+    """What the machine's cores wanted to work and were not let, because of its neighbours; 0 on systems without /proc."""
+    try:
+        first = Path("/proc/stat").read_text().partition("\n")[0].split()
+    except OSError:
+        return 0.0
+    return int(first[8]) / _TICKS if len(first) > 8 else 0.0
+
+
 def _seconds(pid: int) -> float:
     fields = _fields(Path(f"/proc/{pid}/stat"))
     return (int(fields[11]) + int(fields[12])) / _TICKS if len(fields) > 12 else 0.0

@@ -22,11 +22,11 @@ import msgspec
 
 from service.demo.world import make_platform
 from service.sealing import Vault
-from service.serving import first_free_port
 from service.settings import Settings, load, overrides
 from service.store import embedded, migrate
 from service.store.pool import Pool, open_pool
 from tests.bench.client import Ask, connect
+from tests.ports import free_port
 
 HOST: Final = "127.0.0.1"
 RAIL: Final = "sandbox"
@@ -178,7 +178,7 @@ async def serving(at: Ground, *, processes: int = 1, ledger: str = "memory", lat
 
 async def start(at: Ground, *, processes: int, ledger: str, latency_ms: int) -> Server:
     """Returns when every process answers."""
-    port = first_free_port(HOST, 27_000)
+    port = free_port()
     environment = {**os.environ, **environment_of(at.settings), "BENCH_LEDGER": ledger, "BENCH_LATENCY_MS": str(latency_ms)}
     environment |= {"MAKEGOOD_BIND": f"{HOST}:{port}"}
     ready = [at.folder / f"ready-{secrets.token_hex(4)}" for _ in range(processes)]

@@ -26,7 +26,7 @@ from service.proofs import Verifier
 from service.sealing import Vault
 from service.store import view as view_store
 from service.store.identity import IdentityStore
-from service.store.keys import PlatformStore
+from service.store.platforms import PlatformStore
 from tests.bench.client import Answer, Ask, connections, each
 from tests.bench.ground import RAIL, SLUG, Ground, line, serving, start
 from tests.bench.throughput import ACTIONS

@@ -82,6 +82,7 @@ async def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
     async with serving.running(settings, vendors=vendors, listen=(settings.bind_host, settings.bind_port)):
+        serving.search_garbage_seldom()
         say_ready(Path(os.environ["BENCH_READY"]))
         await told.wait()
 

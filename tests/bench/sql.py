@@ -18,16 +18,19 @@ from integrations.sandbox_memory import MemorySandboxRail
 from service.assembly import rules_of
 from service.callers import Caller
 from service.choices import Choices, FollowUps
+from service.contacts import Contact
 from service.model import Channel, IdentityLevel, Problem, new_id
 from service.operations import Operations
 from service.ports import Mail
 from service.rails import Gate
 from service.refunds import Refunds
-from service.resolution import Contact, Resolution
+from service.resolution import Resolution
+from service.rulebook import Rulebook
 from service.store.flow import FlowStore
 from service.store.rails import RailStore
 from tests.bench import cpu
 from tests.bench.ground import RAIL, Ground
+from tests.systems import no_systems
 
 CLIENTS: Final = 8
 _TRANSACTIONS_OF_CLIENT: Final = 200
@@ -88,7 +91,7 @@ async def documents(at: Ground, numbers: Sequence[int]) -> None:
             letters=_Nothing(),
             brakes=_Nothing(),
         )
-        resolution = Resolution(at.pool, store, rules, operations, Choices(store, rules))
+        resolution = Resolution(at.pool, store, Rulebook.only(rules), operations, Choices(store, rules), in_step=no_systems())
         for number in share:
             await resolution.open_case(_caller(at, number), _contact(number), begin=True)
             assert store.documents is not None

@@ -132,6 +132,9 @@ async def test_a_rail_that_is_not_there_or_has_no_report_is_said_in_words(house:
     assert badly.exit_code == 2
 
 
+GONE: Final = "re_of_nobody"
+
+
 class ByReference(SandboxRail):
     """A processor that keeps no list, and tells of one refund by its reference."""
 
@@ -140,7 +143,7 @@ class ByReference(SandboxRail):
         raise Declined("unsupported", "no list")
 
     async def read_batch(self, provider_ref: str, /) -> RefundSeen:
-        if provider_ref.endswith("7"):
+        if provider_ref == GONE:
             raise Declined("not_found", "a test")
         return RefundSeen(provider_ref=provider_ref, state="SUCCEEDED", amount=Money(minor=2500, currency="EUR"))
 
@@ -152,12 +155,12 @@ async def test_where_there_is_no_list_each_of_ours_is_read_by_its_reference(hous
     since = await house.value("SELECT app_now()")
     orders, refs = await refunded(house, 3)
     gone = refs[orders[0].payments[0]]
-    await house.pool.execute("UPDATE attempt SET provider_ref = 're_7' WHERE provider_ref = $1", gone)
+    await house.pool.execute("UPDATE attempt SET provider_ref = $2 WHERE provider_ref = $1", gone, GONE)
     one = Audit(AuditStore(house.pool), ByReference(RAIL, ledger))
     found = [
         (difference.kind, difference.ours and difference.ours.provider_ref) async for difference in one.differences(since, since + DAY)
     ]
-    assert found == [("only_ours", "re_7")]
+    assert found == [("only_ours", GONE)]
     assert one.counted.ours == len(orders)
 
 

@@ -79,11 +79,11 @@ class Place:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def place(postgres_dsn: str, template_database: str, worker_id: str) -> AsyncIterator[Place]:
+async def place(postgres_dsn: str, template_database: str) -> AsyncIterator[Place]:
     name = f"recovery_{uuid4().hex[:12]}"
     ours = await embedded.create_database(postgres_dsn, name, template=template_database)
     theirs = await embedded.create_database(postgres_dsn, f"{name}_sandbox")
-    yield Place(postgres_dsn, name, settings_for(ours, theirs, worker_id))
+    yield Place(postgres_dsn, name, settings_for(ours, theirs))
     for one in (name, f"{name}_backup", f"{name}_sandbox"):
         await embedded.drop_database(postgres_dsn, one)
 

@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
+from uuid import uuid4
 
 import httpx
 import msgspec
@@ -45,7 +46,8 @@ class Caller:
     async def call(
         self, path: str, body: Mapping[str, Any] | None = None, *, token: str | None = None, key: str | None = None, wait: int = 2
     ) -> httpx.Response:
-        """A POST, or a GET without a body; the same again, at another address, until somebody answers. Raises Unanswered."""
+        """A POST, or a GET without a body; the same again under one key, at another address, until somebody answers. Raises Unanswered."""
+        key = key or uuid4().hex
         ends_at = time.monotonic() + _PATIENCE_SECONDS
         headers = bearer(token or self.desk.platform, key) | {"Prefer": f"wait={wait}"}
         while time.monotonic() < ends_at:
@@ -121,7 +123,6 @@ async def _by_agent(caller: Caller, wish: Wish, case: str, amount: int) -> None:
     goodwill = wish.kind == "goodwill"
     action = {
         "action": "refund",
-        "reason": "it is right",
         "cause": "goodwill" if goodwill else "remorse",
         "position": "1",
         "amount": amount,
@@ -132,16 +133,30 @@ async def _by_agent(caller: Caller, wish: Wish, case: str, amount: int) -> None:
         if refunds := await _refunds(caller, case):
             break
         await caller.call("/v1/queue/take", {"case": case}, token=caller.desk.agent)
-        # Of an action whose answer was lost an agent cannot know: so they look at the case before they act again.
-        await caller.call(f"/v1/cases/{case}/actions", action, token=caller.desk.agent)
+        # An action whose answer was lost, or that arrives late from a process that was frozen, is the same one by its key.
+        await _act(caller, case, action)
     else:
         raise Unanswered(f"{case}: the action is not on the case")
     held = [one for one in refunds if one["status"] == "held"]
-    for one in held[:1]:
-        await caller.call(f"/v1/operations/{one['id']}/approve", {"reason": "I agree"}, token=caller.desk.lead)
-    # A first action that arrived after all, from a process that was frozen: the lead sees two where one was meant.
-    for one in held[1:]:
-        await caller.call(f"/v1/operations/{one['id']}/refuse", {"reason": "once is enough"}, token=caller.desk.lead)
+    for one in held:
+        await _agree(caller, one["id"])
+
+
+async def _act(caller: Caller, case: str, action: Mapping[str, Any]) -> None:
+    """Looks and confirms what was seen; what was refused, or moved in between, is looked at anew by whoever asks again."""
+    seen = await caller.call(f"/v1/cases/{case}/previews", action, token=caller.desk.agent)
+    if seen.status_code == 201:
+        # The same case, the same key: of two previews of one action at most one is confirmed.
+        yes = {"preview": seen.json()["id"], "reason": "it is right"}
+        await caller.call(f"/v1/cases/{case}/actions", yes, token=caller.desk.agent, key=f"action-{case}")
+
+
+async def _agree(caller: Caller, operation: str) -> bool:
+    seen = await caller.call(f"/v1/operations/{operation}/preview", token=caller.desk.lead)
+    if seen.status_code != 200:
+        return False
+    yes = {"reason": "I agree", "facts_hash": seen.json()["now"]["facts_hash"]}
+    return (await caller.call(f"/v1/operations/{operation}/approve", yes, token=caller.desk.lead)).status_code == 200
 
 
 async def choose(caller: Caller, wish: Wish, case: str) -> None:
@@ -156,8 +171,7 @@ async def choose(caller: Caller, wish: Wish, case: str) -> None:
             await caller.call(f"/v1/cases/{case}/payout", chosen, token=caller.desk.agent)
         elif refund is not None and refund["status"] == "held":
             # It shows as held for a moment before the ways out are worked out, too: then there is nothing to agree to yet.
-            agreed = await caller.call(f"/v1/operations/{refund['id']}/approve", {"reason": "I agree"}, token=caller.desk.lead)
-            if agreed.status_code == 200:
+            if await _agree(caller, refund["id"]):
                 return
         elif refund is not None and refund["status"] in {"sent", "done"}:
             return  # the first rail was back sooner than anybody could ask, or its bank was never heard

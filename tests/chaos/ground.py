@@ -22,7 +22,6 @@ from integrations.sandbox import open_sandbox
 from integrations.sandbox_books import SandboxBooks, SandboxPool
 from service.demo.night import HOST
 from service.demo.world import Item, make_platform
-from service.serving import first_free_port
 from service.settings import Settings
 from service.store import embedded, migrate
 from tests.chaos.members import Crew, Member, Postgres
@@ -30,6 +29,7 @@ from tests.chaos.proxy import FaultProxy
 from tests.chaos.wishes import BACKUP, FAILOVER_AFTER_SECONDS, OUTAGE_MINUTES, SHOW_MINUTES, Kind, Wish
 from tests.contracts.rails.benches import TEST_KEY
 from tests.peers import stateful_mock
+from tests.ports import free_port
 from tests.promises.house import House, environment, open_house, settings_for
 
 # Orders go in side by side; more would only queue in one process.
@@ -91,7 +91,7 @@ async def opened(seed: int) -> AsyncIterator[Ground]:
         url = await embedded.create_database(ours.dsn, "chaos")
         await migrate.migrate(url)
         sandbox_url = await embedded.create_database(theirs.dsn, "chaos_sandbox")
-        settings = settings_for(url, sandbox_url, f"chaos {seed}")
+        settings = settings_for(url, sandbox_url)
         peer = stack.enter_context(stateful_mock.running())
         charges: dict[str, str] = {}
         proxy = await stack.enter_async_context(FaultProxy(peer, seed=seed, names=charges).serving())
@@ -124,7 +124,7 @@ async def opened(seed: int) -> AsyncIterator[Ground]:
 def _members(settings: Settings, folder: Path, more: Mapping[str, str]) -> list[Member]:
     """Two that serve, and work as well, and one that only works."""
     first = settings.bind_port
-    second = first_free_port(HOST, first + 1)
+    second = free_port()
     found = []
     for name, port in (("serve-1", first), ("serve-2", second), ("worker", None)):
         address = None if port is None else f"{HOST}:{port}"

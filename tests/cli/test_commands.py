@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -48,3 +49,14 @@ def test_a_database_that_is_down_is_told_in_words() -> None:
     assert result.exit_code == 1
     assert "the database was not migrated" in result.output
     assert "hunter2" not in result.output
+
+
+def test_a_database_that_is_not_there_is_told_in_words(tmp_path: Path) -> None:
+    environment = {
+        "MAKEGOOD_SECRET": secrets.token_hex(32),
+        "MAKEGOOD_DATABASE_URL": "postgresql://makegood:told-to-nobody@127.0.0.1:1/makegood",
+    }
+    command = [sys.executable, "-m", "service", "agents", "list", "--platform", "shop"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.startswith("Error: The database does not answer")) == (1, True), done.stderr
+    assert "told-to-nobody" not in done.stderr

@@ -54,6 +54,12 @@ async def test_what_is_well_is_one_line_each(database_url: str) -> None:
     assert "migrations applied" in findings[0].said
 
 
+async def test_who_sends_texts_is_looked_at_where_somebody_does(database_url: str) -> None:
+    parts = Parts(sandbox_only=True, rails={}, mailer=opened(Well), texter=opened(Locked), policies=lambda: "4 packs, 61 rules")
+    found = named(await Doctor(dsn=database_url, parts=parts).examine(), "texts")
+    assert ("401 invalid key" in found.said, "MAKEGOOD_TEXT" in found.mend) == (True, True)
+
+
 async def test_all_that_is_wrong_is_named_at_once_with_how_to_mend_it() -> None:
     parts = Parts(sandbox_only=False, rails={"main": opened(Locked), "slow": opened(Deaf)}, mailer=None, policies=broken_policies)
     findings = await doctor("postgresql://u:hunter2@127.0.0.1:1/none", parts).examine()

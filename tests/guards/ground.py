@@ -18,6 +18,7 @@ from service.rails import GO, Entry, Outcome
 from service.refunds import Refunds
 from service.store.flow import FlowStore
 from service.store.pool import Connection, Pool
+from tests.keys import fresh_key
 
 PRICE: Final = 2500
 # What the customer may wait for another way; what a processor may take. Both short of a key's day.
@@ -169,10 +170,14 @@ class Ground:
         self.second = Ledger("second", pays="out")
         self.seconds = 0.0
         """this process's own clock"""
+        self.has(self.first, self.second)
+
+    def has(self, *rails: Ledger) -> None:
+        """The rails that the installation's settings name from now on."""
         brakes = _Brakes()
         self.refunds = Refunds(
             self.store,
-            rails={"first": self.first, "second": self.second},
+            rails={rail.name: rail for rail in rails},
             brakes=brakes,
             gate=_OpenGate(),
             policy=_Policy(),
@@ -278,7 +283,9 @@ class Ground:
     async def choose(self, operation: UUID, rail: str | None = "second", **more: Any) -> str:
         document: dict[str, Any] = {"platform": self.platform, "operation": operation, "rail": rail, "actor": "customer"}
         document |= {"holds": [], "approvals": 0}
-        return str((await self.store.choose(document | more))["status"])
+        answer = await self.store.choose(fresh_key(self.platform), document | more)
+        assert answer is not None
+        return str(answer["status"])
 
     async def news(self, order: Order, operation: UUID, state: str, ref: str = "re_1", **more: Any) -> str:
         """What the first rail's notification says of our refund."""

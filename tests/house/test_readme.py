@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
-from uuid import uuid4
 from xml.etree import ElementTree as ET
 
 import click
@@ -21,11 +20,11 @@ import pytest
 from integrations.sandbox_books import Charge
 from service import settings
 from service.cli import main as makegood
-from service.demo.night import HOST, Night, night_settings, open_night
+from service.demo.night import Night, night_settings, open_night
 from service.model import Money
-from service.serving import first_free_port
 from service.settings_reading import Reader
-from service.store import embedded
+from tests.ports import free_port
+from tests.promises.house import databases
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text()
@@ -34,7 +33,6 @@ PAGES: Final = {path: path.read_text() for path in (ROOT / "README.md", ROOT / "
 # The names with which README speaks for each caller, and the variable that holds their token.
 SPEAKERS: Final = {"api": "KEY", "desk": "AGENT", "fan": "SESSION"}
 SLUG: Final = "northern"
-_PORTS_FROM: Final = 26_000
 
 
 def section(title: str, text: str = README) -> str:
@@ -219,14 +217,12 @@ def moved(line: str) -> str:
 
 @pytest.fixture
 async def night(postgres_dsn: str, template_database: str) -> AsyncIterator[Night]:
-    run = uuid4().hex[:12]
-    database = await embedded.create_database(postgres_dsn, f"readme_{run}", template=template_database)
-    ledger = await embedded.create_database(postgres_dsn, f"readme_{run}_sandbox")
-    port = first_free_port(HOST, _PORTS_FROM)
-    async with open_night(night_settings(database_url=database, sandbox_database_url=ledger, port=port), slug=SLUG) as opened:
+    port = free_port()
+    async with (
+        databases(postgres_dsn, template_database) as (database, ledger),
+        open_night(night_settings(database_url=database, sandbox_database_url=ledger, port=port), slug=SLUG) as opened,
+    ):
         yield opened
-    for name in (f"readme_{run}", f"readme_{run}_sandbox"):
-        await embedded.drop_database(postgres_dsn, name)
 
 
 async def test_the_requests_of_the_readme_work_in_their_order(night: Night) -> None:

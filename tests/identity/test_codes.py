@@ -10,7 +10,7 @@ import pytest
 from pgqueuer.domain.models import Job
 
 from service.callers import Caller
-from service.identity import Limits
+from service.limits import Limits
 from service.model import IdentityLevel
 from service.store.pool import Pool, open_pool
 from tests.identity.timing import BOUNDLESS, ask_for_codes
@@ -294,7 +294,7 @@ async def test_what_ran_out_is_forgotten(world: World, shop: Shop, http: httpx.A
         assert await world.pool.fetchval(f"SELECT count(*) FROM {table}") == 0, table
 
 
-@pytest.mark.parametrize("limit", ["codes_per_address", "codes_per_order", "codes_per_session", "codes_per_client"])
+@pytest.mark.parametrize("limit", [one for one in Limits.__struct_fields__ if one.startswith("codes_")])
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
 async def test_each_limit_holds_and_reads_the_same_for_known_and_unknown(fresh_pool: Pool, limit: str, known: bool) -> None:  # noqa: FBT001 - one case each
     world = World(fresh_pool, limits=Limits(**{limit: (2, 600)}))

@@ -8,8 +8,10 @@ import httpx
 import pytest
 
 from service import tokens
-from service.keys import KeyRequestError, MadeKey, Role, SigningKeys
-from service.store.keys import Change, KeyStore, SigningKeyStore
+from service.keys import KeyRequestError, MadeKey, Role
+from service.signing import SigningKeys
+from service.store.keys import Change, KeyStore
+from service.store.signing import SigningKeyStore
 from tests.identity.world import SECRET, TESTING, Shop, World, time_passes
 
 BY_MIRA = Change(actor="cli:mira", why="new shop")

@@ -10,7 +10,7 @@ import click.testing
 import pytest
 
 from service.cli import main
-from service.identity import Limits
+from service.limits import Limits
 from service.model import ActionKind, Mode
 from service.platform_checks import read_settings
 from service.settings_reading import SettingsError

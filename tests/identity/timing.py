@@ -7,7 +7,8 @@ from time import perf_counter
 
 import msgspec
 
-from service.identity import CodeAsked, Identity, Limits
+from service.identity import CodeAsked, Identity
+from service.limits import Limits
 from service.model import new_id
 from service.platforms import Platform
 

@@ -15,24 +15,33 @@ import httpx
 from litestar import Controller, Litestar
 
 from integrations.sandbox_mail import SandboxMailer
+from integrations.sandbox_text import SandboxTexter
 from service import tokens
 from service.api import frame
 from service.api.auth import Authenticator
 from service.api.customer_identity import FAILURES, CustomerIdentity
+from service.api.origins import Origins
 from service.api.requests import ClientAddress
 from service.api.wellknown import WellKnown
 from service.code_letters import CodeLetters
-from service.identity import Identity, Limits
-from service.keys import Keys, SigningKeys
+from service.code_texts import CodeTexts
+from service.identity import Identity
+from service.in_step import InStep
+from service.keys import Keys
 from service.letters.render import Letters
+from service.limits import Limits
 from service.platforms import Platforms
 from service.ports import Unavailable
 from service.proofs import Verifier
 from service.sealing import Vault
+from service.signing import SigningKeys
 from service.store.identity import IdentityStore
-from service.store.keys import Change, KeyStore, PlatformStore, SigningKeyStore
+from service.store.keys import Change, KeyStore
+from service.store.platforms import PlatformStore
 from service.store.pool import Pool
 from service.store.readiness import DatabaseReadiness
+from service.store.signing import SigningKeyStore
+from tests.systems import no_systems
 
 SECRET: Final = b"an installation secret of the tests, 32 bytes and more"
 NOW: Final = datetime(2026, 11, 21, 20, 0, tzinfo=UTC)
@@ -54,11 +63,14 @@ class KeySets:
 class World:
     """One installation: its parts, its outgoing mail, its clock for platforms' tokens."""
 
-    def __init__(self, pool: Pool, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self, pool: Pool, *, limits: Limits | None = None, texts: bool = True, in_step: InStep | None = None, public_url: str | None = None
+    ) -> None:
         self.pool = pool
         self.now = NOW
         self.key_sets = KeySets()
         self.mailer = SandboxMailer(sender="Makegood <help@makegood.example>", clock=lambda: self.now)
+        self.texter = SandboxTexter()
         store, vault = IdentityStore(pool), Vault(SECRET, purpose="identity")
         self.platforms = Platforms(PlatformStore(pool), Vault(SECRET, purpose="platform"), monotonic=lambda: 0.0, kept_seconds=0.0)
         self.identity = Identity(
@@ -68,10 +80,27 @@ class World:
             vault=vault,
             clock=lambda: self.now,
             limits=limits,
+            codes_by_text=texts,
         )
         self.keys = Keys(KeyStore(pool))
         self.signing_keys = SigningKeys(SigningKeyStore(pool), tokens.Sealer(SECRET))
-        self.letters = CodeLetters(store=store, platforms=self.platforms, vault=vault, letters=Letters(), mailer=self.mailer)
+        self.letters = CodeLetters(
+            store=store,
+            platforms=self.platforms,
+            vault=vault,
+            letters=Letters(),
+            mailer=self.mailer,
+            in_step=in_step or no_systems(),
+        )
+        self.texts = CodeTexts(
+            store=store,
+            platforms=self.platforms,
+            vault=vault,
+            texter=self.texter,
+            in_step=in_step or no_systems(),
+            public_url=public_url,
+            limits=limits,
+        )
 
     def parts(self) -> frame.Parts:
         return frame.Parts(
@@ -84,6 +113,7 @@ class World:
             client_address=ClientAddress(proxies=1),
             domain={"identity": self.identity, "platforms": self.platforms, "signing_keys": self.signing_keys},
             failures=FAILURES,
+            origins=Origins(self.platforms),
         )
 
     def app(self, controllers: Sequence[type[Controller]] = (CustomerIdentity, WellKnown)) -> Litestar:
@@ -91,10 +121,14 @@ class World:
 
     async def deliver(self) -> int:
         """Does the background's work: every code job that waits. Returns how many there were."""
-        rows = await self.pool.fetch("DELETE FROM pgqueuer WHERE entrypoint = 'send_code' RETURNING payload")
+        rows = await self.pool.fetch("DELETE FROM pgqueuer WHERE entrypoint IN ('send_code', 'send_text') RETURNING entrypoint, payload")
         for row in rows:
-            await self.letters.send_code(row["payload"])
+            await (self.letters.send_code if row["entrypoint"] == "send_code" else self.texts.send_text)(row["payload"])
         return len(rows)
+
+    def texts_to(self, phone: str) -> list[str]:
+        """The digits of the texts to that phone, oldest first."""
+        return [text.body.split("\n\n")[0].split()[0] for text in self.texter.texts if text.to == phone]
 
     def codes_to(self, address: str) -> list[str]:
         """The digits of the letters to that address, oldest first."""
@@ -123,19 +157,25 @@ async def calling(app: Litestar, *, client: str | None = None) -> AsyncIterator[
 class Customer:
     """Somebody with the widget open: holds a session and asks with it."""
 
-    def __init__(self, http: httpx.AsyncClient, token: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, token: str, slug: str = "") -> None:
         self._http = http
+        self._slug = slug
         self.token = token
 
     @classmethod
     async def arrives(cls, http: httpx.AsyncClient, slug: str) -> Customer:
         answer = await http.post("/v1/sessions", headers={"Makegood-Platform": slug})
         assert answer.status_code == 201, answer.text
-        return cls(http, answer.json()["token"])
+        return cls(http, answer.json()["token"], slug)
 
     async def ask_for_code(self, email: str, order: str | None = None) -> httpx.Response:
         body = {"email": email} if order is None else {"email": email, "order": order}
         return await self._http.post("/v1/sessions/codes", json=body, headers=self._headers)
+
+    async def ask_for_text(self, email: str, order: str | None = None, *, locale: str = "en", origin: str | None = None) -> httpx.Response:
+        body = {"email": email, "by": "text", "locale": locale} | ({} if order is None else {"order": order})
+        headers = self._headers if origin is None else {**self._headers, "Origin": origin, "Makegood-Platform": self._slug}
+        return await self._http.post("/v1/sessions/codes", json=body, headers=headers)
 
     async def verify(self, code: str) -> httpx.Response:
         return await self._http.post("/v1/sessions/verify", json={"code": code}, headers=self._headers)
@@ -179,12 +219,14 @@ class Shop:
         assert await PlatformStore(pool).add(platform_id, slug, {"name": "Moonlight", **(settings or {})}, TESTING)
         return cls(pool, platform_id, slug)
 
-    async def sells(self, email: str, *, ref: str | None = None, customer_ref: str | None = None, holders: Sequence[str] = ()) -> Order:
+    async def sells(
+        self, email: str, *, ref: str | None = None, customer_ref: str | None = None, holders: Sequence[str] = (), phone: str | None = None
+    ) -> Order:
         order_id, order_ref = uuid4(), ref or uuid4().hex[:8].upper()
-        buyer = await self._person(email)
+        buyer = await self._person(email, phone)
         await self._pool.execute(
             "INSERT INTO orders (platform_id, id, ref, version, status, currency, total, buyer_id, customer_ref, placed_at, body_hash)"
-            " VALUES ($1, $2, $3, 1, 'paid', 'EUR', 2500, $4, $5, now(), $6)",
+            " VALUES ($1, $2, $3, 1, 'paid', 'EUR', 2500, $4, $5, clock_timestamp(), $6)",
             self.id,
             order_id,
             order_ref,
@@ -195,9 +237,11 @@ class Shop:
         passes = {holder: await self._pass(order_id, holder) for holder in holders}
         return Order(order_id, order_ref, email, passes)
 
-    async def _person(self, email: str) -> UUID:
+    async def _person(self, email: str, phone: str | None = None) -> UUID:
         person = uuid4()
-        await self._pool.execute("INSERT INTO person (platform_id, id, name, email) VALUES ($1, $2, 'Mira', $3)", self.id, person, email)
+        await self._pool.execute(
+            "INSERT INTO person (platform_id, id, name, email, phone) VALUES ($1, $2, 'Mira', $3, $4)", self.id, person, email, phone
+        )
         return person
 
     async def _pass(self, order_id: UUID, holder: str) -> UUID:

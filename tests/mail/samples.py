@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from service.letters.model import (
+    AfterShow,
     CaseDenied,
     CaseHandedOver,
     CaseQuestion,
@@ -19,6 +20,7 @@ from service.letters.model import (
     OneTimeCode,
     PassReplaced,
     PassResent,
+    ShowNotice,
     TicketShown,
 )
 from service.model import Money
@@ -32,9 +34,9 @@ TICKET: Final = TicketShown(barcode="NL-7Q2M4X9K", title="Stalls, row 4, seat 12
 
 LOOK: Final = Look(
     name="Nordlicht",
-    languages=("de", "en"),
+    languages=("de", "en", "fr", "es", "ja", "ar"),
     support="help@nordlicht.example",
-    legal={"en": "Nordlicht GmbH, Berlin", "de": "Nordlicht GmbH, Sitz Berlin"},
+    legal={language: f"Nordlicht GmbH, Berlin ({language})" for language in ("en", "de", "fr", "es", "ja", "ar")},
 )
 
 LETTERS: Final[tuple[Letter, ...]] = (
@@ -89,5 +91,9 @@ LETTERS: Final[tuple[Letter, ...]] = (
     CaseHandedOver(show=SHOW, zone=BERLIN, case_url=CASE_URL, known=("You were charged twice, 45.00 each.",), answer_by=START),
     CaseHandedOver(show=SHOW, zone=BERLIN, case_url=CASE_URL, known=(), answer_by=START),
     CaseReply(show=SHOW, zone=BERLIN, case_url=CASE_URL, agent="Sam", body="I looked.\n\nThe second charge goes back today."),
+    CaseReply(show=SHOW, zone=BERLIN, case_url=CASE_URL, agent="Sam", body="Here.", attached=("a.pdf",), in_case=("b.png", "c.png")),
     CaseQuestion(show=SHOW, zone=BERLIN, case_url=CASE_URL, question="Which of your two orders is it?"),
+    AfterShow(show=SHOW, zone=BERLIN, case_url=CASE_URL, feedback_url="https://help.example/feedback#mgf_x"),
+    ShowNotice(show=SHOW, zone=BERLIN, case_url=CASE_URL, body="The picture is back in Oslo.\n\nWe are looking at the sound."),
+    ShowNotice(show=SHOW, zone=BERLIN, case_url=CASE_URL, body="The picture is back.", state="over"),
 )

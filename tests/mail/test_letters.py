@@ -22,6 +22,7 @@ from tests.mail.qr import read_qr
 from tests.mail.samples import BERLIN, CASE_URL, LETTERS, LOOK, SHOW, START, TICKET
 
 LANGUAGES = sorted(OUR_WORDS)
+MARKS = re.compile("[\u2068\u2069]")
 letters = Letters()
 
 
@@ -57,7 +58,7 @@ def test_every_letter_is_whole_in_every_language(letter: Letter, language: str) 
     page = Page(rendered.html)
     assert rendered.language == language
     assert rendered.subject
-    assert f'<html lang="{language}" dir="ltr">' in rendered.html
+    assert f'<html lang="{language}" dir="{"rtl" if language == "ar" else "ltr"}">' in rendered.html
     assert "\n\n\n" not in rendered.text
     for part in (rendered.subject, rendered.text, rendered.html):
         assert not re.search(r"\{\{|\{%|None|Undefined|&amp;amp;|&lt;p", part)
@@ -70,8 +71,8 @@ def test_every_letter_is_whole_in_every_language(letter: Letter, language: str) 
 @pytest.mark.parametrize("letter", LETTERS, ids=letter_name)
 def test_plain_text_and_html_say_the_same(letter: Letter, language: str) -> None:
     rendered = letters.render(letter, LOOK, language)
-    shown = " ".join(" ".join(Page(rendered.html).words).split())
-    for line in rendered.text.splitlines():
+    shown = " ".join(MARKS.sub("", " ".join(Page(rendered.html).words)).split())
+    for line in MARKS.sub("", rendered.text).splitlines():
         said = " ".join(line.split()).removeprefix("* ").removeprefix("> ").removesuffix(":")
         if said and said != "--" and not said.startswith("http"):
             assert all(part in shown for part in said.split(", Ada Lovelace")), said
@@ -115,8 +116,9 @@ def test_a_template_that_names_what_the_letter_has_not_fails() -> None:
         ("de-AT", ("en", "de"), "de"),
         ("DE_ch", ("en", "de-DE"), "de"),
         ("ja", ("de", "en"), "de"),
-        ("fr", ("ja", "de"), "de"),
-        ("fr", ("ja",), "en"),
+        ("fr", ("it", "de"), "de"),
+        ("fr", ("it",), "en"),
+        ("ar-EG", ("en", "ar"), "ar"),
         ("de", ("en",), "en"),
         ("", ("de",), "de"),
         ("../../etc", ("de",), "de"),
@@ -139,13 +141,24 @@ def test_the_platform_speaks_its_own_words() -> None:
     assert not re.search(r"\btickets?\b|our team", everything, re.IGNORECASE)
 
 
-def test_a_language_read_from_the_right_says_so() -> None:
-    assert Locale.parse("ar").text_direction == "rtl"
-    page = letters._html.get_template("en/case_waiting.jinja").render(  # noqa: SLF001 - no right-to-left language is written yet
-        layout="layout.html", language="en", dir="rtl", platform="N", support="s", legal=[], accent="#000000", on_accent="#ffffff",
-        name="", show="S", case_url=CASE_URL, because=[], until=None,
-    )  # fmt: skip
-    assert 'dir="rtl"' in page
+APART = "\u2068{}\u2069"
+
+
+def test_a_name_in_another_direction_is_kept_apart_in_the_letter_and_turns_nothing() -> None:
+    reply = CaseReply(name="Ada", show=SHOW, zone=BERLIN, case_url=CASE_URL, agent="Sam", body="x")
+    arabic = letters.render(reply, LOOK, "ar")
+    assert all(APART.format(name) in arabic.text and APART.format(name) in arabic.html for name in ("Ada", "Sam", LOOK.name))
+    assert APART.format(SHOW) in arabic.subject
+    english = letters.render(msgspec.structs.replace(reply, agent="\u0633\u0627\u0645"), LOOK, "en")
+    assert APART.format("\u0633\u0627\u0645") in english.text
+    assert "Hello Ada," in english.text
+
+
+def test_a_french_letter_keeps_the_spaces_that_do_not_break() -> None:
+    rendered = letters.render(LETTERS[0], LOOK, "fr")
+    assert "code\u202f?" in rendered.text
+    assert " :" not in rendered.text + rendered.subject
+    assert " ?" not in rendered.text
 
 
 # --------------------------------------------------------------------------------------- money and times
@@ -300,3 +313,12 @@ def test_a_letter_refuses_no_tickets_empty_barcodes_and_colours_that_are_none() 
         Look(name="n", languages=("en",), support="s", accent="red;}body{display:none")
     with pytest.raises(ValueError, match="at least one language"):
         Look(name="n", languages=(), support="s")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_platform_that_has_named_nobody_to_ask_sends_to_nobody(language: str) -> None:
+    with_line, without = (letters.render(LETTERS[0], msgspec.structs.replace(LOOK, support=to), language) for to in (LOOK.support, ""))
+    line = next(one for one in with_line.text.splitlines() if LOOK.support in one)
+    assert line not in without.text
+    assert line.split(LOOK.support)[0].strip("\u2068 ") not in without.text
+    assert "\n\n\n" not in without.text

@@ -12,7 +12,7 @@ import pytest
 
 from service.letters.model import Letter
 from service.letters.render import Letters, letter_name
-from service.ports import Declined, Mail, OutcomeUnknown, Unavailable
+from service.ports import Declined, Mail, MailFile, OutcomeUnknown, Unavailable
 from tests.mail.offices import Office
 from tests.mail.qr import read_qr
 from tests.mail.samples import LETTERS, LOOK, TICKET
@@ -47,6 +47,24 @@ async def test_the_message_arrives_with_text_and_html_as_alternatives(office: Of
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
     assert body(message, "plain") == MAIL.text
     assert body(message, "html") == MAIL.html
+
+
+async def test_files_are_attached_behind_the_letter_as_they_are(office: Office) -> None:
+    files = (
+        MailFile(name="Quittung für März.pdf", type="application/pdf", content=b"%PDF-1.7\n\xff\x00"),
+        MailFile(name="log.txt", type="text/plain", content=("ö" * 2000 + "\r\nend\n").encode()),
+        MailFile(name="a\r\nBcc: eve@example.org.png", type="image/png", content=b"\x89PNG\r\n\x1a\n"),
+    )
+    await office.mailer.send(msgspec.structs.replace(MAIL, files=files))
+    message = received(office)
+    assert message["Bcc"] is None
+    assert (body(message, "plain"), body(message, "html")) == (MAIL.text, MAIL.html)
+    found = list(message.iter_attachments())
+    assert [(one.get_content_disposition(), one.get_content_type()) for one in found] == [("attachment", file.type) for file in files]
+    assert [one.get_payload(decode=True) for one in found] == [file.content for file in files]
+    assert [one.get_filename() for one in found] == ["Quittung für März.pdf", "log.txt", "a Bcc: eve@example.org.png"]
+    assert max(map(len, office.messages[-1].split(b"\r\n"))) <= 998
+    assert office.messages[-1].isascii()
 
 
 async def test_a_repeated_mail_carries_the_same_message_id_and_another_another(office: Office) -> None:

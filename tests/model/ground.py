@@ -14,6 +14,7 @@ from policies import GUARDS_FILE, RAILS_FILE, bundled_folder, load_guards, load_
 from service.brakes import Brakes
 from service.callers import Caller
 from service.choices import Choices, FollowUps
+from service.contacts import Contact
 from service.feed import IncidentFeed, OrderFeed, ShowFeed
 from service.model import Channel, IdentityLevel, Problem, new_id
 from service.operations import Operations
@@ -21,19 +22,22 @@ from service.orders import Orders
 from service.plan import Rules
 from service.ports import Mail
 from service.refunds import Refunds
-from service.resolution import Contact, Resolution
+from service.resolution import Resolution
+from service.rulebook import Rulebook
 from service.shows import Shows
 from service.store.brakes import BrakeStore
 from service.store.desk import DeskStore
 from service.store.flow import FlowStore
 from service.store.inbox import InboxStore
-from service.store.keys import Change, PlatformStore
+from service.store.keys import Change
 from service.store.orders import OrderStore
+from service.store.platforms import PlatformStore
 from service.store.pool import Pool
 from service.store.shows import ShowStore
 from tests.model.processors import CURRENCY, Charge, Line, Notice, Processor
 from tests.model.workers import DrawnGate, SteppedPool
 from tests.promises.house import SUMS
+from tests.systems import no_systems
 
 # A rail that pays back and can be read, one that can not; and the same of those that pay out.
 KINDS: Final[Mapping[str, str]] = {"card": "sandbox", "bank": "sandbox", "payout": "sandbox_payout", "wallet": "paypal_payout"}
@@ -133,11 +137,12 @@ class Ground:
             monotonic=lambda: self.ahead,
         )
         self.choices = Choices(self.flow, self.rules)
-        self.resolution = Resolution(stepped, self.flow, self.rules, self.operations, self.choices)
+        self.resolution = Resolution(stepped, self.flow, Rulebook.only(self.rules), self.operations, self.choices, in_step=no_systems())
         self.inbox = InboxStore(stepped)
         self.desk = DeskStore(pool)
         self._sold = 0
         self._paid_out: set[str] = set()
+        self._seen_when_sent: dict[UUID, int] = {}
 
     @classmethod
     async def opens(cls, pool: Pool) -> Ground:
@@ -309,8 +314,19 @@ class Ground:
         assert not over, f"paid more than was captured: {over}"
         self._check_paid_out(by_payment)
 
+    def _others(self, payment_ref: str) -> int:
+        """What others had refunded of it when it was last read."""
+        return next(self.rails[name] for name in BACK if payment_ref in self.rails[name].charges).others_refunded(payment_ref)
+
     def _check_paid_out(self, paid: Mapping[str, int]) -> None:
-        """No pay-out goes on top of what others were seen to have refunded: the processor of the payment cannot know of it."""
+        """No pay-out goes on top of what others were seen to have refunded: the processor of the payment cannot know of it.
+
+        What was on its way already counts as what was seen when it left.
+        """
+        for name, rail in self.rails.items():
+            if name not in BACK:
+                for request, _ in rail.in_flight:
+                    self._seen_when_sent.setdefault(request.attempt_id, self._others(request.payment_ref))
         new = [
             line
             for name, rail in self.rails.items()
@@ -320,8 +336,9 @@ class Ground:
         ]
         for line in new:
             self._paid_out.add(line.ref)
-            first = next(self.rails[name] for name in BACK if line.payment_ref in self.rails[name].charges)
-            others, captured = first.others_refunded(line.payment_ref), first.charges[line.payment_ref].captured
+            now = self._others(line.payment_ref)
+            others = now if line.attempt is None else self._seen_when_sent.get(line.attempt, now)
+            captured = self.captured()[line.payment_ref]
             assert paid[line.payment_ref] + others <= captured, f"paid out on top of {others} that others refunded: {line}"
 
     async def known(self) -> Sequence[Refund]:

@@ -15,6 +15,7 @@ from service.model import Problem
 from service.operations import LEASE_SECONDS
 from service.ports import DisputeNews, RefundNews, Unavailable
 from service.rails import Entry
+from tests.keys import fresh_key
 from tests.model import ending
 from tests.model.ground import BACK, KINDS, Ground, Refund
 from tests.model.processors import CLOSED, FAILURES, FAULTS, ON_THE_WIRE, Line, Notice, Processor
@@ -145,7 +146,7 @@ class Model(RuleBasedStateMachine):
         caller = self.ground.lead(0) if agent else self.ground.customer()
         address = None if rail == "manual" else "mira@example.org"
         chosen = Chosen(operation=refund.id, rail=rail, address=address, checked="by telephone" if agent else None)
-        await self.ground.choices.choose(caller, refund.case, chosen)
+        await self.ground.choices.choose(caller, fresh_key(caller.platform_id), refund.case, chosen, level=caller.level)
 
     # ------------------------------------------------------------------------------------------------------ processes
 
@@ -371,7 +372,8 @@ class Model(RuleBasedStateMachine):
         self.does(self._approves(_one(place, self._in("HELD")), lead))
 
     async def _approves(self, refund: Refund, lead: int) -> None:
-        await self.ground.desk.approve(self.ground.lead(lead), refund.id, "seen", 1, [])
+        person = self.ground.lead(lead)
+        await self.ground.desk.approve(person, fresh_key(person.platform_id), refund.id, reason="seen", needed=1, caps=[])
 
     @precondition(lambda self: any(one.state in {"HELD", "CHOICE_NEEDED"} for one in self.refunds))
     @rule(place=PLACE)
@@ -391,7 +393,8 @@ class Model(RuleBasedStateMachine):
 
     async def _sends(self, refund: Refund) -> None:
         ref = f"transfer {len(self.ground.outside)}"
-        if await self.ground.desk.settle(self.ground.lead(0), refund.id, ref, None) == "settled":
+        lead = self.ground.lead(0)
+        if await self.ground.desk.settle(lead, fresh_key(lead.platform_id), refund.id, ref, None) == "settled":
             line = Line(
                 ref=ref,
                 payment_ref=refund.payment_ref,

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
 from service.rails import Entry, Outcome
-from service.store.pool import Pool
-
-# Nothing here takes longer than some statements; a worker that is still running then hangs.
-_SECONDS_MAX: Final = 30.0
+from service.store.pool import Connection, Pool
+from tests.patience import PATIENCE_SECONDS
 
 _CURRENT: Final[ContextVar[Worker | None]] = ContextVar("current_worker", default=None)
 
@@ -70,7 +69,7 @@ class Worker:
         self._halted.clear()
         self._fuel = steps
         self._go.set()
-        async with asyncio.timeout(_SECONDS_MAX):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await self._halted.wait()
         if self._ended:
             await self._task
@@ -111,6 +110,14 @@ class SteppedPool:
         found = await self._pool.execute(sql, *arguments)
         await step("after a statement")
         return found
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        """A transaction is one place: nobody stops while holding locks, since its database would then let go of them."""
+        await step("before a transaction")
+        async with self._pool.acquire() as connection:
+            yield connection
+        await step("after a transaction")
 
 
 class DrawnGate:

@@ -37,7 +37,9 @@ def orders_of(pool: Pool) -> Orders:
 
 
 async def new_platform(pool: Pool) -> UUID:
+    """Charges that earlier tests fed are nobody's: all tests of a database name the same few."""
     platform = uuid4()
+    await pool.execute("DELETE FROM charge_owner")
     await pool.execute("INSERT INTO platform (id, slug) VALUES ($1, $2)", platform, f"test-{platform.hex}")
     return platform
 

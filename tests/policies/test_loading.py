@@ -134,6 +134,12 @@ def test_a_language_that_is_not_asked_for_may_be_there() -> None:
     assert load_pack(text, languages=["en"]).languages == ("en", "fr")
 
 
+def test_a_sentence_is_one_line_and_keeps_the_spaces_that_do_not_break() -> None:
+    text = text_of(GOOD.replace("en: No.", 'en: "No\\n  and\\tno", fr: "Non\\u202f?"'))
+    (said,) = [rule.answer.because for rule in load_pack(text, languages=["en"]).rules if "fr" in rule.answer.because]
+    assert (said["en"], said["fr"]) == ("No and no", "Non\u202f?")
+
+
 def test_words_that_other_readers_take_for_truth_values_stay_words() -> None:
     pack = load_pack(text_of(deny("s == 'no'", "{ s: no }")), languages=["en"])
     assert pack.decide({"s": "no"}).rule == "no"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from service.model import Problem, WireId, wire
 from service.platforms import DeskHours
 from service.post_words import answered_by
 from service.store.pool import Pool
+from service.texts import LANGUAGES
 from tests.post.world import NOW, PUBLIC_URL, World, said
 
 VENUE = {"kind": "venue", "price": 4500}
@@ -22,7 +24,7 @@ async def test_a_customer_who_waits_for_an_outage_hears_that_nothing_need_be_don
     text = said(await world.letter(case))
     assert "We are on it: Northern Lights" in text
     assert "You need do nothing. You hear from us by" in text
-    assert f"{PUBLIC_URL}/help/cases/{wire(WireId.CASE, case)}" in text
+    assert f"{PUBLIC_URL}/help/{world.slug}/{wire(WireId.CASE, case)}" in text
 
 
 async def test_when_the_outage_ends_the_letter_says_what_was_sent_back_and_where(world: World) -> None:
@@ -57,6 +59,30 @@ async def test_a_letter_is_in_the_customers_language_from_greeting_to_reason(wor
     assert mail.language == "de"
     assert "Guten Tag Mira" in said(mail)
     assert "abgesagt" in said(mail)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_a_customer_of_each_language_reads_nothing_in_another(world: World, language: str) -> None:
+    show = await world.show("off", starts_in=timedelta(days=2), status="cancelled")
+    case = await world.case(
+        Problem.SHOW_CANCELLED, show, await world.order(show, positions=[VENUE, {"kind": "merchandise"}]), locale=language
+    )
+    mail = await world.letter(case)
+    assert mail is not None
+    assert mail.language == language
+    refund = {rule.id: rule.answer.because for rule in world.packs.for_problem("show_cancelled").rules}
+    for why in ("show-cancelled", "show-cancelled-goods"):
+        assert _plain(refund[why][language]) in _plain(said(mail))
+    others = set(LANGUAGES) - {language}
+    assert not [other for other in others if _plain(refund["show-cancelled"][other]) in _plain(said(mail))]
+    if language in {"ja", "ar"}:
+        # Names, an address, a currency and links are all that is left in Latin letters.
+        left = set(re.findall(r"[A-Za-z]{3,}", re.sub(r"\S+@\S+|https://\S+", "", said(mail))))
+        assert left <= {"Mira", "Northern", "Lights", "Moonlight", "Visa"}
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
 
 
 async def test_a_denial_has_its_four_parts(world: World) -> None:

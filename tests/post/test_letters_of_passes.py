@@ -52,7 +52,7 @@ async def test_a_lost_ticket_is_sent_anew_with_the_barcode_that_now_admits(world
 async def test_a_stream_ticket_leads_to_the_page_of_the_case_where_no_address_of_the_stream_is_known(world: World) -> None:
     show = await world.show("live")
     case = await world.case(Problem.PASS_MISSING, show, await world.order(show))
-    assert f"{PUBLIC_URL}/help/cases/{wire(WireId.CASE, case)}" in said(the_mail(world))
+    assert f"{PUBLIC_URL}/help/{world.slug}/{wire(WireId.CASE, case)}" in said(the_mail(world))
     assert await world.value("SELECT count(*) FROM access_token") == 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -18,40 +19,55 @@ from service.brakes import Brakes
 from service.callers import Caller
 from service.choices import Choices, FollowUps
 from service.code_letters import CodeLetters
+from service.contacts import Contact
 from service.crew import Crew
 from service.feed import IncidentFeed, OrderFeed, ShowFeed
 from service.identity import Identity
 from service.inbox import Inbox
 from service.jobs import Jobs
-from service.keys import SigningKeys
 from service.letters.render import Letters
 from service.model import Channel, IdentityLevel, Money, Problem
 from service.operations import LEASE_SECONDS, Operations
 from service.orders import Orders
 from service.plan import Rules
 from service.platforms import Platforms
+from service.playback import Edges
 from service.ports import Mail, Mailer, RefundNews, RefundRail, Unavailable
 from service.post import Post
 from service.proofs import Verifier
 from service.rails import Gate
 from service.refunds import Refunds
-from service.resolution import Contact, Resolution
+from service.resolution import Resolution
+from service.revocations import Revocations
+from service.rulebook import Rulebook
+from service.satisfaction import Satisfactions
 from service.sealing import Vault
 from service.shows import Shows
+from service.signing import SigningKeys
 from service.store.brakes import BrakeStore
+from service.store.figures import FigureStore
 from service.store.flow import FlowStore
 from service.store.identity import IdentityStore
 from service.store.inbox import InboxStore
-from service.store.keys import Change, PlatformStore, SigningKeyStore
+from service.store.keys import Change
 from service.store.orders import OrderStore
+from service.store.platforms import PlatformStore
 from service.store.pool import Pool
 from service.store.rails import RailStore
 from service.store.shows import ShowStore
+from service.store.signing import SigningKeyStore
+from service.texts import LANGUAGES
 from service.tokens import Sealer
+from service.watch import Watch
+from tests.systems import no_systems
 
 SECRET: Final = b"an installation secret of the tests, 32 bytes and more"
 PUBLIC_URL: Final = "https://help.example"
 NOW: Final = datetime.now(UTC).replace(microsecond=0)
+
+
+async def _no_hint(_: object) -> None:
+    return None
 
 
 class NoKeys:
@@ -74,11 +90,21 @@ class Office:
             store=store, platforms=platforms, verifier=Verifier(NoKeys(), lambda: 0.0), vault=vault, clock=lambda: datetime.now(UTC)
         )
         self.signing = SigningKeys(SigningKeyStore(pool), Sealer(SECRET))
-        access = Access(pool, KeyRing(self.signing), PUBLIC_URL)
-        self.post = Post(pool, platforms=platforms, letters=letters, access=access, public_url=PUBLIC_URL)
-        codes = CodeLetters(store=store, platforms=platforms, vault=vault, letters=letters, mailer=mailer)
-        inbox = Inbox(InboxStore(pool), Deaf(), notifications={}, kinds={}, crew=Crew(), clock=lambda: datetime.now(UTC))
+        edges, revocations = Edges(platforms, {}), Revocations(pool, Watch(_no_hint))
+        access = Access(pool, KeyRing(self.signing), PUBLIC_URL, edges=edges, revocations=revocations)
+        satisfactions = Satisfactions(FigureStore(pool), Vault(SECRET, purpose="satisfaction"), clock=lambda: datetime.now(UTC))
+        self.post = Post(pool, platforms=platforms, letters=letters, access=access, satisfactions=satisfactions, public_url=PUBLIC_URL)
+        codes = CodeLetters(store=store, platforms=platforms, vault=vault, letters=letters, mailer=mailer, in_step=no_systems())
+        inbox = Inbox(InboxStore(pool), Deaf(), notifications={}, kinds={}, crew=Crew(), clock=lambda: datetime.now(UTC), vault=vault)
         self.jobs = Jobs(pool, dsn, post=self.post, mailer=mailer, codes=codes, identity=identity, inbox=inbox, slow={})
+
+
+@cache
+def bundled_rules() -> Rules:
+    """Read once for all tests of a process: nothing changes them, and reading them takes longer than most of what they decide."""
+    guards = load_guards((bundled_folder() / GUARDS_FILE).read_text(encoding="utf-8"))
+    backups = load_rails((bundled_folder() / RAILS_FILE).read_text(encoding="utf-8"))
+    return Rules(packs=load_packs(bundled_folder(), LANGUAGES), guards=guards, backups=backups, rails={"sandbox": "sandbox"})
 
 
 class World:
@@ -98,9 +124,8 @@ class World:
         self.resolution, self.operations = self.flows(self.rail)
 
     def flows(self, rail: RefundRail) -> tuple[Resolution, Operations]:
-        guards = load_guards((bundled_folder() / GUARDS_FILE).read_text(encoding="utf-8"))
-        backups = load_rails((bundled_folder() / RAILS_FILE).read_text(encoding="utf-8"))
-        rules = Rules(packs=load_packs(bundled_folder(), ("en", "de")), guards=guards, backups=backups, rails={"sandbox": "sandbox"})
+        rules = bundled_rules()
+        self.packs = rules.packs
         refunds = Refunds(
             self.flow,
             rails={"sandbox": rail},
@@ -116,14 +141,21 @@ class World:
             letters=self.post,
             brakes=self.brakes,
         )
-        return Resolution(self.pool, self.flow, rules, operations, Choices(self.flow, rules)), operations
+        return Resolution(
+            self.pool,
+            self.flow,
+            Rulebook.only(rules),
+            operations,
+            Choices(self.flow, rules),
+            in_step=no_systems(),
+        ), operations
 
     @classmethod
     async def opens(cls, pool: Pool, dsn: str, **settings: Any) -> World:
         platform, slug = uuid4(), f"shop-{uuid4().hex}"
         document = {
             "name": "Moonlight",
-            "languages": ["en", "de"],
+            "languages": LANGUAGES,
             "contacts": {"support": "help@moonlight.example", "email": "help@moonlight.example"},
             "sender": "tickets@moonlight.example",
             **settings,

@@ -11,21 +11,21 @@ from tests.promises.house import House, databases, open_house, serve_here, setti
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def house(postgres_dsn: str, template_database: str, worker_id: str) -> AsyncIterator[House]:
+async def house(postgres_dsn: str, template_database: str) -> AsyncIterator[House]:
     """An installation of one process, for all promises of a file; each makes shows and orders of its own."""
     async with (
         databases(postgres_dsn, template_database) as (ours, theirs),
-        open_house(settings_for(ours, theirs, worker_id)) as opened,
+        open_house(settings_for(ours, theirs)) as opened,
         serve_here(opened),
     ):
         yield opened
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def fresh_settings(postgres_dsn: str, template_database: str, worker_id: str) -> AsyncIterator[Settings]:
+async def fresh_settings(postgres_dsn: str, template_database: str) -> AsyncIterator[Settings]:
     """Databases that no process has opened yet, for promises about processes."""
     async with databases(postgres_dsn, template_database) as (ours, theirs):
-        yield settings_for(ours, theirs, worker_id)
+        yield settings_for(ours, theirs)
 
 
 @pytest.fixture

@@ -207,3 +207,14 @@ async def test_one_of_two_tickets_paid_back_leaves_the_other_open(house: House, 
     assert [await _opens(house, order, token) for token in tokens] == [False, True]
     assert (await house.books.line(order.payments[0])).refunded_minor == 2500
     await all_holds(house)
+
+
+async def test_a_token_that_would_run_out_during_a_show_that_was_put_off_gives_way_to_another(house: House, ref: str) -> None:
+    order = await house.shop.order(await house.shop.show(ref, starts_in=timedelta(days=1)), [stream(2500)])
+    first = await _token(house, order)
+    assert await _token(house, order) == first
+    await house.shop.show(ref, starts_in=timedelta(days=20), status="postponed")
+    later = await _token(house, order)
+    assert later != first
+    assert (await _opens(house, order, later), await _opens(house, order, first)) == (True, False)
+    assert await _token_states(house, order) == ["active", "revoked"]

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from integrations.sandbox_books import Fault, Script
+from integrations.sandbox_database import open_sandbox
 from service.demo.world import Bought, bearer
 from tests.promises.house import House, all_holds, broken_sums, stream
 
@@ -140,6 +141,10 @@ async def test_a_rail_that_asks_for_patience_gets_it(house: House, order: Bought
     assert timedelta(minutes=29) < operation["due_at"] - now <= timedelta(minutes=30)
     assert await house.value("SELECT count(*) FROM brake") == 0
     await house.pass_time(timedelta(minutes=31))
+    # Who looked before the gate had heard of it was put off for a minute more.
+    assert house.app is not None
+    await house.app.gate.refresh()
+    await house.pass_time(timedelta(minutes=2))
     case = await house.until_case(case["id"], lambda found: found["status"] != "working")
     (operation,) = await house.operations(case["id"])
     assert [one["tries"] for one in operation["attempts"]] == [["ANSWERED", "ANSWERED"]]
@@ -267,6 +272,15 @@ async def test_a_refund_that_was_made_elsewhere_is_looked_at_before_anything_mor
     await all_holds(house)
 
 
+async def _reference_there(house: House, order: Bought) -> str:
+    """What the processor itself calls the only refund of the order's payment."""
+    url = house.settings.sandbox_database_url
+    assert url is not None
+    async with await open_sandbox(url.reveal(), connections_max=1) as pool:
+        found: str = await pool.fetchval("SELECT ref FROM sandbox.refund WHERE payment_ref = $1", order.payments[0])
+    return found
+
+
 async def test_a_key_past_its_window_is_never_used_again(house: House, order: Bought) -> None:
     await _script(house, order, Fault.LOST_ANSWER)
     await _script(house, order, Fault.NO_ANSWER, times=None, call="any")
@@ -290,6 +304,16 @@ async def test_a_key_past_its_window_is_never_used_again(house: House, order: Bo
     body = {"moved": True, "reference": "re_found_by_hand"}
     answer = await house.post(f"/v1/operations/op_{refund['id'].hex}/judge", body, token=house.desk.lead)
     assert answer.status_code in {200, 204}, answer.text
+    await all_holds(house)
+    # It is looked at as long as any other: the bank may still return the money.
+    assert await house.books.fail_late(await _reference_there(house, order), "lost_or_stolen_card")
+    await house.pass_time(DAY)
+    assert house.app is not None
+    await house.app.refunds.read_again()
+    (operation,) = await house.operations(case["id"])
+    assert (operation["state"], operation["attempts"][0]["state"]) == ("CHOICE_NEEDED", "FAILED")
+    payment = await house.payment(order)
+    assert (payment["reserved"], payment["refunded"]) == (SHARE, 0)
     await all_holds(house)
 
 

@@ -131,13 +131,16 @@ async def _agents(house: House, order: str, round_: Round) -> list[httpx.Respons
         case = f"case_{row['id'].hex}"
         answers.append(await house.post("/v1/queue/take", {"case": case}, token=house.desk.agent))
         if round_.goodwill:
-            action = {"action": "refund", "reason": "a kind word", "cause": "goodwill", "position": "1", "amount": round_.goodwill}
-            answers.append(await house.post(f"/v1/cases/{case}/actions", action, token=house.desk.agent))
+            action = {"action": "refund", "cause": "goodwill", "position": "1", "amount": round_.goodwill}
+            answers.append(await house.act(case, action, "a kind word"))
     held = await house.rows("SELECT x.id FROM operation x JOIN orders o ON o.id = x.order_id WHERE o.ref = $1 AND x.state = 'HELD'", order)
     for number, row in enumerate(held):
-        path = f"/v1/operations/op_{row['id'].hex}/{'approve' if round_.agrees or number % 2 else 'refuse'}"
-        pair = (house.desk.agent, house.desk.lead)
-        answers += await asyncio.gather(*(house.post(path, {"reason": "it is right"}, token=token) for token in pair))
+        operation, pair = f"op_{row['id'].hex}", (house.desk.agent, house.desk.lead)
+        if round_.agrees or number % 2:
+            answers += await asyncio.gather(*(house.agree(operation, "it is right", token=token) for token in pair))
+        else:
+            path, no = f"/v1/operations/{operation}/refuse", {"reason": "it is not right"}
+            answers += await asyncio.gather(*(house.post(path, no, token=token) for token in pair))
     return answers
 
 

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from service.demo.world import Bought, Item
+from tests.patience import PATIENCE_SECONDS
 from tests.promises.house import FULL, House, all_holds, figures, stream, until
 
-CASES: Final = 5000 if FULL else 200
+CASES: Final = 5000 if FULL else 60
 # Prices differ, so that a share paid to the wrong order shows.
 PRICES: Final = (1000, 1999, 2500, 4700, 12345)
 SHIRT: Final = Item(kind="merchandise", name="T-shirt", price=3000)
@@ -56,7 +57,7 @@ async def test_everybody_who_waited_out_the_outage_is_paid_their_share(house: Ho
         queued.append(counts["open", "queue"] + counts["open", "agent"])
         return counts
 
-    await until(look, lambda counts: counts == {("resolved", None): CASES}, seconds_max=600 if FULL else 60)
+    await until(look, lambda counts: counts == {("resolved", None): CASES}, seconds_max=5 * PATIENCE_SECONDS)
     settled = time.monotonic() - began
     assert max(queued) == 0
     ledger = {line.payment_ref: line for line in await house.books.ledger()}

@@ -66,9 +66,8 @@ async def test_an_agent_who_gives_what_is_being_given_at_the_same_moment_gives_n
     """Another caller, another route, another case: it is the harm that is paid once, not the request."""
     talk = await house.report("other", order)
     await house.post("/v1/queue/take", {"case": talk["id"]}, token=house.desk.agent)
-    action = {"action": "refund", "reason": "for the outage", "cause": "incident", "incident": "out1", "position": "1", "amount": SHARE}
-    path = f"/v1/cases/{talk['id']}/actions"
-    acts = (house.post(path, action, token=house.desk.agent) for _ in range(4))
+    action = {"action": "refund", "cause": "incident", "incident": "out1", "position": "1", "amount": SHARE}
+    acts = (house.act(talk["id"], action, "for the outage") for _ in range(4))
     answers = await asyncio.gather(house.report("stream_outage", order), *acts)
     statuses = [one.status_code for one in answers if isinstance(one, httpx.Response)]
     assert set(statuses) <= {200, 409}

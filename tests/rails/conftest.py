@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator
+import asyncio
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -12,25 +13,41 @@ from service.store.pool import Pool, open_pool
 from service.store.rails import RailStore
 
 RAIL = "main"
+# The database's own clock stands still but for this one: how busy the machine is is no part of what is tested.
+_STILL = """CREATE OR REPLACE FUNCTION app_now() RETURNS timestamptz LANGUAGE sql VOLATILE
+    AS 'SELECT timestamptz ''2026-03-01 12:00Z'' + ahead FROM app_clock'"""
+# Two looks at a clock never see the same.
+_TICK_SECONDS = 1e-7
+
+
+def most_in_any_second(times: Sequence[float]) -> int:
+    """Over all windows of one second, wherever they begin."""
+    ordered = sorted(times)
+    return max(bisect_left(ordered, at + 1.0) - place for place, at in enumerate(ordered))
 
 
 class Clock:
-    """Sleeping moves time, here and in the database, and nobody waits."""
+    """Sleeping moves time, here and in the database, and nobody waits. Nothing else moves it. Who sleep at once sleep beside each other."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
-        self._ahead = 0.0
+        self._turn = asyncio.Lock()
+        self._now = 1000.0
         self.slept: list[float] = []
 
     def monotonic(self) -> float:
-        return time.monotonic() + self._ahead
+        self._now += _TICK_SECONDS
+        return self._now
 
     async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        await self.move(seconds)
+        wakes_at = self.monotonic() + seconds
+        async with self._turn:
+            self.slept.append(seconds)
+            if (left := wakes_at - self.monotonic()) > 0:
+                await self.move(left)
 
     async def move(self, seconds: float) -> None:
-        self._ahead += seconds
+        self._now += seconds
         await self._pool.execute("UPDATE app_clock SET ahead = ahead + make_interval(secs => $1)", seconds)
 
 
@@ -70,4 +87,5 @@ class Town:
 @pytest.fixture
 async def town(fresh_database_url: str) -> AsyncIterator[Town]:
     async with await open_pool(fresh_database_url, size=10) as pool, await open_pool(fresh_database_url, size=10) as other:
+        await pool.execute(_STILL)
         yield Town(pool, other)

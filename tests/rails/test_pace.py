@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left
-from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
 
 import pytest
 
 from service.rails import AHEAD_SECONDS, BLOCK_SECONDS, LIMITS, RETRY_AFTER_SECONDS_MAX, WAIT_SECONDS_MAX, Gate
-from tests.rails.conftest import RAIL, Town
-
-
-def most_in_any_second(times: Sequence[float]) -> int:
-    ordered = sorted(times)
-    return max(bisect_left(ordered, at + 1.0) - place for place, at in enumerate(ordered))
+from tests.rails.conftest import RAIL, Town, most_in_any_second
 
 
 @pytest.mark.parametrize("pace", [25.0, 4.0, 0.5])
@@ -44,14 +37,6 @@ async def test_no_slot_is_given_twice_however_many_ask_at_once(town: Town) -> No
     after: datetime = await town.pool.fetchval("SELECT next_slot_at FROM rail_state")
     assert [seen.granted for seen in taken] == [2] * 40
     assert (after - first).total_seconds() == pytest.approx(80 * interval, abs=1e-6)
-
-
-async def test_who_waits_together_asks_once_for_a_block(town: Town) -> None:
-    one, _ = town.processes(25.0)
-    entries = await asyncio.gather(*(one.gate.enter(RAIL, interactive=True) for _ in range(20)))
-    assert [entry.kind for entry in entries] == ["go"] * 20
-    block = int(25 * BLOCK_SECONDS)
-    assert len(one.store.asked) <= 20 // block + 2
 
 
 async def test_unused_time_is_not_saved_up(town: Town) -> None:
@@ -99,7 +84,7 @@ async def test_a_customer_waits_for_no_more_of_bulk_than_one_block(town: Town) -
     assert taken.granted == 5
     assert (await bulk.store.slots(RAIL, 5, interval_seconds=0.04, ahead_seconds=0.0)).granted == 0
     assert (await desk.gate.enter(RAIL, interactive=True)).kind == "go"
-    assert sum(town.clock.slept) <= BLOCK_SECONDS
+    assert sum(town.clock.slept) <= BLOCK_SECONDS + 1e-3
 
 
 async def test_nobody_waits_here_for_longer_than_two_seconds(town: Town) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -22,7 +22,7 @@ from service.store.orders import OrderStore
 from service.store.pool import Pool
 from service.store.rails import RailStore
 from service.store.rollback import RollbackStore
-from tests.post.world import NOW, World
+from tests.post.world import World
 
 PRICE = 2500
 Failure = Declined | Unavailable
@@ -46,7 +46,8 @@ class Desk:
     async def sale(self, show: str, **more: Any) -> str:
         """A confirmed charge twenty minutes ago, and no ticket."""
         ref: str = more.pop("ref", uuid4().hex[:8].upper())
-        at = NOW - timedelta(minutes=more.pop("minutes", 20))
+        # From now, and not from when the run began: that may be longer ago than a sale is fresh.
+        at = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=more.pop("minutes", 20))
         status = more.pop("status", "confirmed")
         positions = more.pop("positions", [{}])
         lines = [
@@ -303,6 +304,24 @@ async def test_a_card_that_only_holds_the_money_is_let_go(desk: Desk) -> None:
     await desk.passes(3)
     assert [one for one, _ in desk.cancelled] == [f"ch_{ref}"]
     assert (await desk.outcome(ref), await desk.facts(ref), await desk.refunds(ref)) == ("cancelled", ["cancelled"], [])
+
+
+async def test_a_pause_in_the_last_moment_keeps_a_card_from_being_let_go_and_only_for_as_long(desk: Desk) -> None:
+    """It comes after the sale was taken up for its look, while the processor is being read."""
+    ref = await desk.sale(await desk.show(), status="pending")
+    reads = desk.payment
+
+    async def payment(payment_ref: str, currency: str) -> PaymentSeen:
+        await desk.pool.execute("SELECT brake_put($1, 'rail', 'sandbox', 'why', 'who')", desk.world.id)
+        return await reads(payment_ref, currency)
+
+    desk.payment = payment  # type: ignore[method-assign]
+    await desk.passes(3)
+    assert (desk.cancelled, await desk.outcome(ref)) == ([], None)
+    desk.payment = reads  # type: ignore[method-assign]
+    await desk.pool.execute("SELECT brake_release($1, 'rail', 'sandbox', '', 'who')", desk.world.id)
+    await desk.passes(2)
+    assert ([one for one, _ in desk.cancelled], await desk.outcome(ref)) == ([f"ch_{ref}"], "cancelled")
 
 
 async def test_a_lost_answer_is_asked_for_again_under_the_same_key(desk: Desk) -> None:

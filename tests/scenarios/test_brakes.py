@@ -13,8 +13,8 @@ import pytest
 
 from service.demo.night import Night
 from service.demo.world import STREAM, Bought, Item, bearer
+from tests.patience import PATIENCE_SECONDS
 
-PATIENCE_SECONDS: Final = 30.0
 WHY: Final = {"reason": "refunds look too high since 20:10"}
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from uuid import uuid4
+
 import pytest
 from msgspec.structs import replace
 
-from service.settings import PAYOUT_KINDS, RAIL_KINDS, load
-from service.vendors import OPENERS, open_vendors
+from service.cli.database import need_mail
+from service.ports import Text, Unavailable
+from service.settings import PAYOUT_KINDS, RAIL_KINDS, SettingsError, load
+from service.vendors import OPENERS, open_key_sets, open_vendors
 
 HEX = "ab" * 32
 RAILS = {
@@ -67,3 +72,32 @@ async def test_a_rail_whose_settings_nobody_checked_is_not_opened(lacking: str) 
     with pytest.raises(ValueError, match=f"rail {name}"):
         async with open_vendors(bare):
             pass
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "2130706433", "0x7f000001", "[::1]", "[::ffff:127.0.0.1]", "10.0.0.1", "169.254.169.254"])
+async def test_key_sets_come_from_the_public_network_alone(host: str) -> None:
+    async with open_key_sets(private=False) as key_sets:
+        with pytest.raises(Unavailable, match="NotOutside"):
+            await key_sets.fetch(f"https://{host}/keys")
+
+
+async def test_texts_go_nowhere_unless_somebody_is_named(tmp_path: Path) -> None:
+    async with open_vendors(load({})) as vendors:
+        assert vendors.texter is None
+    settings = load({"MAKEGOOD_TEXT": "sandbox", "MAKEGOOD_DATA": str(tmp_path)})
+    text = Text(to="+447700900101", body="042917 is your code", message_key=uuid4())
+    async with open_vendors(settings) as vendors:
+        assert vendors.texter is not None
+        await vendors.texter.send(text)
+    (kept,) = (tmp_path / "texts").iterdir()
+    assert kept.read_text() == "To: +447700900101\n\n042917 is your code\n"
+    with pytest.raises(SettingsError, match="MAKEGOOD_TEXT"):
+        load({"MAKEGOOD_TEXT": "carrier-pigeon"})
+
+
+def test_nobody_serves_real_money_with_texts_that_nobody_gets() -> None:
+    mail = {"MAKEGOOD_SMTP_HOST": "localhost", "MAKEGOOD_SMTP_TLS": "none", "MAKEGOOD_SMTP_SENDER": "help@shop.example"}
+    real = {f"MAKEGOOD_RAIL_{name}": value for name, value in RAILS.items()} | mail
+    need_mail(load(real))
+    with pytest.raises(SettingsError, match="MAKEGOOD_TEXT is sandbox"):
+        need_mail(load(real | {"MAKEGOOD_TEXT": "sandbox"}))

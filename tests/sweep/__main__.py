@@ -13,9 +13,9 @@ from pathlib import Path
 
 import structlog
 
-from service.serving import first_free_port
 from service.store import embedded, migrate
-from tests.sweep.installation import HOST, sweep_settings
+from tests.ports import free_port
+from tests.sweep.installation import sweep_settings
 from tests.sweep.run import SEED, last_line, sweep, table
 
 # As many lines as a person reads; the count says how many there were.
@@ -27,7 +27,7 @@ async def _run(folder: Path, sample: int | None, seed: int) -> int:
         database = await embedded.create_database(server.dsn, "sweep")
         await migrate.migrate(database)
         sandbox = await embedded.create_database(server.dsn, "sweep_sandbox")
-        settings = sweep_settings(database_url=database, sandbox_url=sandbox, port=first_free_port(HOST, 24_000))
+        settings = sweep_settings(database_url=database, sandbox_url=sandbox, port=free_port())
         swept = await sweep(settings, sample=sample, seed=seed)
     print(table(swept))
     for one in swept.violations[:_SHOWN_MAX]:

@@ -11,6 +11,7 @@ import pytest
 
 from integrations.jwks_http import HttpJwks
 from service.ports import Unavailable
+from tests.patience import PATIENCE_SECONDS
 
 OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
 
@@ -49,7 +50,7 @@ async def server() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def source() -> AsyncIterator[HttpJwks]:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, trust_env=False) as client:
         yield HttpJwks(client, retry_wait_seconds=0)
 
 

@@ -22,8 +22,10 @@ from hypothesis import strategies as st
 from rich.pretty import pretty_repr
 
 from service.key_sets import read_keys
-from service.ports import TokenClaims, Unavailable
-from service.proofs import BadProof, KeySetProof, PlatformProof, SharedSecretProof, Verifier
+from service.ports import Unavailable
+from service.ports_tokens import TokenClaims
+from service.proofs import KeySetProof, PlatformProof, SharedSecretProof, Verifier
+from service.signed_claims import BadProof
 
 NOW = datetime(2026, 11, 21, 20, 0, tzinfo=UTC)
 URL = "https://login.example/jwks.json"
@@ -132,6 +134,9 @@ async def test_a_token_signed_with_the_shared_secret_proves_its_subject_and_asks
         (True, 7, None),
         (True, "", None),
         (True, "a" * 255, None),
+        (True, "Ada@Example.org", "Ada@Example.org"),
+        (True, "\u212aim@example.org", None),
+        (True, "ada@example\uff0eorg", None),
     ],
 )
 async def test_an_address_counts_only_when_the_platform_verified_it(verified: object, email: object, counts: str | None) -> None:

@@ -18,8 +18,8 @@ from tests.webhooks.stub import POSTING_SECRET, StubWebhook
 
 
 @asynccontextmanager
-async def _serving(dsn: str, template: str, worker: str, webhook: Callable[[Vendors], Notifications]) -> AsyncIterator[House]:
-    async with databases(dsn, template) as (ours, theirs), open_house(settings_for(ours, theirs, worker)) as opened:
+async def _serving(dsn: str, template: str, webhook: Callable[[Vendors], Notifications]) -> AsyncIterator[House]:
+    async with databases(dsn, template) as (ours, theirs), open_house(settings_for(ours, theirs)) as opened:
 
         @asynccontextmanager
         async def vendors(settings: Settings) -> AsyncIterator[Vendors]:
@@ -34,14 +34,14 @@ async def _serving(dsn: str, template: str, worker: str, webhook: Callable[[Vend
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def house(postgres_dsn: str, template_database: str, worker_id: str, stub: StubWebhook) -> AsyncIterator[House]:
+async def house(postgres_dsn: str, template_database: str, stub: StubWebhook) -> AsyncIterator[House]:
     """A running installation whose sandbox rail has the stub's webhook."""
-    async with _serving(postgres_dsn, template_database, worker_id, lambda _: stub) as opened:
+    async with _serving(postgres_dsn, template_database, lambda _: stub) as opened:
         yield opened
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def posting_house(postgres_dsn: str, template_database: str, worker_id: str) -> AsyncIterator[House]:
+async def posting_house(postgres_dsn: str, template_database: str) -> AsyncIterator[House]:
     """One whose sandbox signs and tells what happens to its charges and refunds."""
 
     def webhook(outside: Vendors) -> Notifications:
@@ -49,7 +49,7 @@ async def posting_house(postgres_dsn: str, template_database: str, worker_id: st
         assert isinstance(rail, SandboxRail)
         return SandboxNotifications(rail, [POSTING_SECRET])
 
-    async with _serving(postgres_dsn, template_database, worker_id, webhook) as opened:
+    async with _serving(postgres_dsn, template_database, webhook) as opened:
         await opened.books.subscribe()
         yield opened
 

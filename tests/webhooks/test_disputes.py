@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from integrations.sandbox_books import Fault, Script
 from service.demo.world import Bought, bearer
-from service.model import Money
+from service.model import Money, WireId, wire
 from service.ports import DisputeNews, News, RefundNews, RefundSeen, Unavailable, WarningNews
 from service.store.inbox import InboxStore
 from tests.promises.house import House, all_holds, broken_sums, stream, uuid_of
@@ -53,7 +53,7 @@ async def tell(house: House, stub: StubWebhook, news: News, *, minute: int = 0) 
     async def outcome() -> Any:
         return await house.value("SELECT outcome FROM webhook_inbox WHERE event_id = $1", event.id)
 
-    found: str = await house.until(outcome, lambda found: found is not None, seconds_max=10)
+    found: str = await house.until(outcome, lambda found: found is not None)
     return found
 
 
@@ -81,6 +81,8 @@ async def refund_of(house: House, case: Any) -> dict[str, Any]:
 
 
 async def decide(house: House, operation: str, word: str, token: str) -> httpx.Response:
+    if word == "approve":
+        return await house.agree(operation, "looked at it", token=token)
     return await house.post(f"/v1/operations/{operation}/{word}", {"reason": "looked at it"}, token=token)
 
 
@@ -201,6 +203,43 @@ async def test_a_lost_dispute_counts_refuses_and_voids(house: House, stub: StubW
     assert (await house.books.line(order.payments[0])).refunds == 0
     assert "excess" not in await facts(house, order)
     await all_holds(house)
+
+
+async def test_a_dispute_told_as_lost_without_ever_having_been_open_ends_what_has_not_left(
+    house: House, stub: StubWebhook, show: str
+) -> None:
+    """The bank's first word may be its last: its notification of the opening was lost, or never sent."""
+    order, case = await unsent(house, show)
+    assert await tell(house, stub, dispute(order, "lost")) == "applied"
+    await resume(house, show)
+    assert (await refund_of(house, case))["state"] == "REFUSED"
+    payment = await house.payment(order)
+    assert (payment["refunded_elsewhere"], payment["reserved"], payment["refunded"]) == (PRICE, 0, 0)
+    assert await passes(house, order) == {"void"}
+    assert (await house.books.line(order.payments[0])).refunds == 0
+    assert "excess" not in await facts(house, order)
+    await all_holds(house)
+
+
+async def test_nobody_writes_down_money_sent_by_hand_while_the_bank_disputes_the_payment(
+    house: House, stub: StubWebhook, show: str
+) -> None:
+    order = await house.shop.order(show, [stream(PRICE)])
+    await house.books.script(Script(fault=Fault.DECLINED, times=1, payment_ref=order.payments[0], detail="expired_or_canceled_card"))
+    case = await house.report("stream_outage", order, wait=0)
+    await house.until_operation(case["id"], lambda found: found["state"] == "CHOICE_NEEDED")
+    refund = wire(WireId.OPERATION, (await refund_of(house, case))["id"])
+    by_hand = {"operation": refund, "to": "manual", "checked": "called the number on file"}
+    assert (await house.post(f"/v1/cases/{case['id']}/payout", by_hand, token=house.desk.agent)).status_code == 200
+    await tell(house, stub, dispute(order, "open"))
+    sent = {"reference": "SEPA 4711", "sent_on": "2026-11-20"}
+    answer = await house.post(f"/v1/operations/{refund}/settle", sent, token=house.desk.agent)
+    assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (409, "disputed")
+    assert (await house.payment(order))["refunded"] == 0
+    await tell(house, stub, dispute(order, "won"), minute=1)
+    assert (await house.post(f"/v1/operations/{refund}/settle", sent, token=house.desk.agent)).status_code == 204
+    assert (await house.payment(order))["refunded"] == SHARE
+    assert await broken_sums(house) == {}
 
 
 async def test_a_partly_lost_dispute_leaves_the_rest_to_be_given_back(house: House, stub: StubWebhook, show: str) -> None:

@@ -15,6 +15,7 @@ from service.crew import Crew
 from service.inbox import ALERT_TRIES, TRIES_MAX, UNKNOWN_WAITS_SECONDS, Inbox, retry_seconds
 from service.model import Money
 from service.ports import DisputeNews, Event, Unavailable
+from service.sealing import Vault
 from service.store.inbox import InboxStore
 from service.store.pool import Pool
 from tests.post.world import Deaf
@@ -164,6 +165,7 @@ def inbox_on(pool: Pool, webhook: StubWebhook) -> Inbox:
         kinds={"play": "sandbox"},
         crew=Crew(places=0),
         clock=lambda: datetime.now(UTC),
+        vault=Vault(b"a secret of 32 bytes, of a test's", purpose="identity"),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from service.demo.people import Json
-from service.demo.scenarios import desk, money, once, rails, tickets
+from service.demo.scenarios import desk, money, once, platform, rails, tickets
 from service.demo.stage import NotAsItShould, Stage
 
 Ending = Literal["resolved", "handed_over", "denied", "waiting"]
@@ -39,6 +39,7 @@ SCENARIOS: Final = (
     Scenario(name="payment-pending", title="A payment that has not arrived yet", ends="waiting", play=money.payment_pending),
     Scenario(name="outage", title="The stream is down, and comes back", ends="resolved", play=money.outage),
     Scenario(name="show-cancelled", title="The show was cancelled", ends="resolved", play=money.show_cancelled),
+    Scenario(name="just-bought", title="Bought two minutes ago", ends="resolved", play=platform.bought_two_minutes_ago),
     Scenario(name="card-closed", title="The card is closed, the customer chooses another way", ends="resolved", play=rails.card_closed),
     Scenario(name="unreachable", title="The first processor is away, a backup may pay", ends="resolved", play=rails.primary_unreachable),
     Scenario(name="answer-lost", title="An answer is lost, found again, and paid once", ends="resolved", play=rails.answer_lost),

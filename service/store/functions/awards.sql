@@ -17,6 +17,7 @@ DECLARE
     v_count int := 0;
     v_holds text[];
     v_cap text;
+    v_held jsonb;
 BEGIN
     PERFORM 1 FROM payment WHERE platform_id = p_platform AND order_id = p_order ORDER BY id FOR NO KEY UPDATE;
     IF EXISTS (SELECT FROM payment WHERE platform_id = p_platform AND order_id = p_order AND dispute = 'open') THEN
@@ -43,7 +44,10 @@ BEGIN
         v_count := v_count + 1;
         UPDATE harm SET awarded = awarded + v_need WHERE platform_id = p_platform AND id = h.id;
         IF r.line IS NOT NULL THEN UPDATE line SET awarded = awarded + v_need WHERE platform_id = p_platform AND id = r.line; END IF;
-        FOR p IN SELECT id, rail, currency, captured - refunded - reserved - refunded_elsewhere AS room FROM payment
+        -- On a rail that is not this platform's, or for a charge of another one, nothing of ours pays: people do.
+        FOR p IN SELECT id, CASE WHEN rail_allowed(p_platform, rail) AND NOT charge_of_other(p_platform, rail, provider_ref) THEN rail END AS rail,
+                 currency,
+                 captured - refunded - reserved - refunded_elsewhere AS room FROM payment
                  WHERE platform_id = p_platform AND order_id = p_order AND status = 'confirmed' AND (r.payment IS NULL OR id = r.payment)
                  ORDER BY array_position(p_payments, id), id
         LOOP
@@ -81,20 +85,22 @@ BEGIN
              AND case_id = p_case AND action = 'refund' ORDER BY id
     LOOP
         v_holds := p_hold;
+        v_held := '[]';
         INSERT INTO book (platform_id, at, debit, credit, amount, currency, payment_id, operation_id)
         VALUES (p_platform, p_now, 'sales', 'owed_to_customer', p.amount, p.currency, p.payment_id, p.id);
         IF v_unseen > (p_limits->>'auto')::bigint AND NOT 'amount' = ANY (v_holds) THEN v_holds := v_holds || 'amount'::text; END IF;
         IF p.rail IS NULL THEN v_holds := v_holds || 'outside'::text; END IF;
         IF order_has_recovered_refund(p_platform, p_order) THEN v_holds := v_holds || 'recovered'::text; END IF;
         IF cardinality(v_holds) = 0 THEN
-            v_cap := caps_take(p_platform, p_caps, p.rail, p.currency, p.amount, p_now);
+            SELECT t.reached, t.held INTO v_cap, v_held FROM caps_take(p_platform, '[]', p_caps, p.rail, p.currency, p.amount, p_now) AS t;
             IF v_cap IS NOT NULL THEN v_holds := v_holds || ('cap_' || v_cap); END IF;
         END IF;
-        UPDATE operation SET holds = v_holds, state = CASE WHEN cardinality(v_holds) = 0 THEN 'READY' ELSE 'HELD' END,
+        UPDATE operation SET holds = v_holds, caps = v_held, state = CASE WHEN cardinality(v_holds) = 0 THEN 'READY' ELSE 'HELD' END,
             approvals_needed = CASE WHEN cardinality(v_holds) = 0 THEN 0 WHEN v_unseen > (p_limits->>'second')::bigint THEN greatest(approvals_needed, 2)
                                ELSE greatest(approvals_needed, 1) END,
             due_at = p_now + CASE WHEN cardinality(v_holds) = 0 THEN interval '0' ELSE interval '1 hour' END
         WHERE platform_id = p_platform AND id = p.id;
+        PERFORM tell(p_platform, p_order, p_case, 'refund.created', refund_told(p_platform, p.id), p_now);
     END LOOP;
     -- A position that is promised back in full does not admit while the money is on its way.
     UPDATE access_token t SET state = 'suspended' FROM pass, line
@@ -103,9 +109,11 @@ BEGIN
     RETURN v_count;
 END $$;
 
--- A refund that ended REFUSED or FAILED gives its part back: to the payment, the harms, the lines, and lifts the suspension.
+-- A refund that ended REFUSED or FAILED gives its part back: to the payment, the harms, the lines, the caps, and lifts the suspension.
 CREATE OR REPLACE FUNCTION refund_gives_back(p_platform uuid, o operation, p_now timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
+DECLARE
+    v_held jsonb;
 BEGIN
     UPDATE payment SET reserved = reserved - o.amount WHERE platform_id = p_platform AND id = o.payment_id;
     PERFORM book_move(o, NULL, 'owed_to_customer', 'sales', p_now);
@@ -114,6 +122,11 @@ BEGIN
     WHERE part.platform_id = p_platform AND part.operation_id = o.id AND line.platform_id = p_platform AND line.id = part.line_id;
     UPDATE harm SET awarded = harm.awarded - part.amount FROM operation_part part
     WHERE part.platform_id = p_platform AND part.operation_id = o.id AND harm.platform_id = p_platform AND harm.id = part.harm_id;
+    SELECT caps INTO v_held FROM operation WHERE platform_id = p_platform AND id = o.id;
+    IF v_held <> '[]' THEN
+        UPDATE operation SET caps = '[]' WHERE platform_id = p_platform AND id = o.id;
+        PERFORM caps_give_back(p_platform, v_held, o.currency, p_now);
+    END IF;
     UPDATE access_token t SET state = 'active' FROM pass, line
     WHERE t.platform_id = p_platform AND t.state = 'suspended' AND pass.platform_id = p_platform AND pass.id = t.pass_id
       AND pass.order_id = o.order_id AND line.platform_id = p_platform AND line.id = pass.line_id AND line.awarded < line.price;
@@ -138,8 +151,7 @@ BEGIN
         UPDATE access_token SET state = 'revoked', revoked_at = p_now WHERE platform_id = p_platform AND pass_id = r.id AND state <> 'revoked';
         IF r.issuer = 'makegood' THEN
             UPDATE pass SET status = 'void' WHERE platform_id = p_platform AND id = r.id;
-            INSERT INTO outbox (platform_id, order_id, type, data, created_at)
-            VALUES (p_platform, o.order_id, 'pass.voided', jsonb_build_object('pass', r.id), p_now);
+            PERFORM tell(p_platform, o.order_id, o.case_id, 'pass.voided', pass_told(p_platform, r.id), p_now);
         ELSE
             INSERT INTO operation (platform_id, id, case_id, order_id, action, state, rail, pass_id, priority, due_at, created_at)
             VALUES (p_platform, gen_random_uuid(), o.case_id, o.order_id, 'void_pass', 'READY', 'issuer', r.id, 1, p_now, p_now)

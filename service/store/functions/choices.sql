@@ -115,8 +115,11 @@ BEGIN
         RETURN '{"status": "not_offered"}';
     END IF;
     IF doc->>'rail' IS NULL THEN v_holds := v_holds || 'outside'::text; END IF;
+    -- It goes out on the first rail no more, and leaves its day; the customer's and the show's part is the same refund's.
+    PERFORM caps_give_back(v_platform, (SELECT jsonb_agg(h) FROM jsonb_array_elements(o.caps) AS h WHERE h->>'kind' = 'rail_day'), o.currency, v_now);
+    o.caps := coalesce((SELECT jsonb_agg(h) FROM jsonb_array_elements(o.caps) AS h WHERE h->>'kind' <> 'rail_day'), '[]');
     IF cardinality(v_holds) = 0 THEN
-        v_cap := caps_take(v_platform, doc->'caps', doc->>'rail', o.currency, o.amount, v_now);
+        SELECT t.reached, t.held INTO v_cap, o.caps FROM caps_take(v_platform, o.caps, doc->'caps', doc->>'rail', o.currency, o.amount, v_now) AS t;
         IF v_cap IS NOT NULL THEN v_holds := v_holds || ('cap_' || v_cap); END IF;
     END IF;
     IF doc->>'address' IS NOT NULL THEN
@@ -124,7 +127,7 @@ BEGIN
     END IF;
     UPDATE operation SET rail = doc->>'rail', fell_over_from = coalesce(fell_over_from, o.rail), proved_at = NULL,
         destination_id = CASE WHEN doc->>'address' IS NOT NULL THEN (doc->>'person')::uuid END,
-        lease_epoch = lease_epoch + 1, lease_until = NULL, holds = v_holds,
+        lease_epoch = lease_epoch + 1, lease_until = NULL, holds = v_holds, caps = o.caps,
         state = CASE WHEN cardinality(v_holds) = 0 THEN 'READY' ELSE 'HELD' END,
         approvals_needed = CASE WHEN cardinality(v_holds) = 0 THEN 0 ELSE greatest((doc->>'approvals')::int, 1) END,
         due_at = v_now + CASE WHEN cardinality(v_holds) = 0 THEN interval '0' ELSE interval '1 hour' END

@@ -7,13 +7,16 @@ DECLARE
     c cases;
 BEGIN
     SELECT * INTO c FROM cases WHERE platform_id = p_platform AND id = p_case;
+    -- What another team judges ends by its answer, whatever comes of what had been sent.
+    IF c.state = 'open' AND c.owner = 'timer' AND c.wait_for = 'referral' THEN RETURN; END IF;
     IF c.state <> 'open' OR EXISTS (SELECT FROM operation WHERE platform_id = p_platform AND case_id = p_case
                                     AND ended_at IS NULL AND accepted_at IS NULL AND action <> 'void_pass') THEN
         RETURN;
     END IF;
     IF EXISTS (SELECT FROM operation WHERE platform_id = p_platform AND case_id = p_case AND decision_id = c.decision_id
                AND state IN ('REFUSED', 'FAILED')) THEN
-        IF c.owner IN ('operation', 'process', 'timer') THEN
+        -- What people have put aside stays theirs.
+        IF c.owner IN ('operation', 'process') OR (c.owner = 'timer' AND NOT case_is_parked(c.owner, c.wait_for)) THEN
             UPDATE cases SET owner = 'process', due_at = p_now, tell = true WHERE platform_id = p_platform AND id = p_case;
         END IF;
     ELSIF c.rest IS NOT NULL THEN
@@ -81,7 +84,8 @@ BEGIN
     FOR o IN SELECT id, rail, action, amount, currency, payment_id, pass_id, state, holds FROM operation
              WHERE platform_id = v_platform AND case_id = v_case AND decision_id = v_decision ORDER BY created_at, id
     LOOP
-        IF o.state = 'HELD' THEN
+        -- What another team judges alone is with that team: there is nothing that people of the desk could say yes to, while they have the question.
+        IF o.state = 'HELD' AND (o.holds <> '{referral}' OR NOT referral_is_with_people(v_platform, v_order, v_case)) THEN
             v_next := jsonb_build_object('owner', 'queue', 'skill', coalesce(doc->>'hold_skill', 'payments'), 'due_seconds', 900,
                                          'priority', coalesce(doc->'hold_priority', '1'), 'rest', coalesce(v_next->'rest', v_next));
         END IF;
@@ -102,12 +106,16 @@ BEGIN
     RETURN jsonb_build_object('status', 'stored', 'operations', v_begun);
 END $$;
 
--- The hot path's first commit: open and decide in one.
+-- The hot path's first commit: open and decide in one. With `offered`, what the customer said yes to, MG007 when it would not be done: nothing is stored.
 CREATE OR REPLACE FUNCTION case_open_and_decide(p_open jsonb, p_decide jsonb) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
     v_opened jsonb := case_open(p_open);
 BEGIN
     IF v_opened->>'status' <> 'opened' THEN RETURN v_opened; END IF;
-    RETURN v_opened || case_decide(p_decide) || '{"status": "opened"}';
+    v_opened := v_opened || case_decide(p_decide) || '{"status": "opened"}';
+    IF p_decide ? 'offered' THEN
+        PERFORM offer_holds((p_decide->>'platform')::uuid, (p_decide->>'case')::uuid, p_decide->'offered');
+    END IF;
+    RETURN v_opened;
 END $$;

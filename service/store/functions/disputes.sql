@@ -72,22 +72,11 @@ END $$;
 CREATE OR REPLACE FUNCTION refund_release(o operation, p_now timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_holds text[] := array_remove(o.holds, 'dispute');
-    v_state text := CASE WHEN cardinality(v_holds) > 0 THEN 'HELD' ELSE coalesce(o.paused_state, 'READY') END;
-    c cases;
+    v_state text := operation_unhold(o, 'dispute', p_now);
 BEGIN
-    UPDATE operation SET state = v_state, holds = v_holds, paused_state = NULL, lease_until = NULL,
-        due_at = p_now + CASE WHEN v_state IN ('READY', 'SENT') THEN interval '0' ELSE interval '1 hour' END
-    WHERE platform_id = o.platform_id AND id = o.id;
     PERFORM order_fact_add(o.platform_id, o.order_id, 'refund_released', 'bank', p_now, jsonb_build_object(
         'operation', o.id, 'amount', o.amount, 'currency', o.currency, 'payment', o.payment_id), o.case_id);
-    SELECT * INTO c FROM cases WHERE platform_id = o.platform_id AND id = o.case_id;
-    -- Only the hold had brought it to people.
-    IF c.state = 'open' AND c.owner = 'queue' AND c.rest IS NOT NULL AND NOT EXISTS (SELECT FROM operation other
-            WHERE other.platform_id = o.platform_id AND other.case_id = o.case_id AND other.state IN ('HELD', 'NEEDS_REVIEW')) THEN
-        PERFORM case_next(o.platform_id, o.case_id, jsonb_build_object('owner', 'operation', 'due_seconds', 60, 'rest', c.rest), p_now);
-    END IF;
-    IF v_state = 'CHOICE_NEEDED' OR (v_state = 'SENT' AND o.choice_offered_at IS NOT NULL) THEN PERFORM case_to_process(o.platform_id, o.case_id, p_now); END IF;
+    PERFORM case_goes_on_with(o, v_state, p_now);
 END $$;
 
 -- The bank has taken the money, so nothing is owed any more for what this refund was to pay: it gives its part back, and its case decides again.
@@ -124,8 +113,7 @@ BEGIN
         UPDATE access_token SET state = 'revoked', revoked_at = p_now WHERE platform_id = p_platform AND pass_id = r.id AND state <> 'revoked';
         IF r.issuer = 'makegood' THEN
             UPDATE pass SET status = 'void' WHERE platform_id = p_platform AND id = r.id;
-            INSERT INTO outbox (platform_id, order_id, type, data, created_at)
-            VALUES (p_platform, p_order, 'pass.voided', jsonb_build_object('pass', r.id), p_now);
+            PERFORM tell(p_platform, p_order, NULL, 'pass.voided', pass_told(p_platform, r.id), p_now);
             CONTINUE;
         END IF;
         IF v_case IS NULL THEN

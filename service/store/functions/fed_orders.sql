@@ -82,12 +82,24 @@ BEGIN
     RETURN facts;
 END $$;
 
--- What of the document cannot be taken in, found before anything is written: shows and barcodes that are not this order's to name.
+-- What of the document cannot be taken in, found before anything is written: shows, barcodes, rails and charges that are not this
+-- order's to name.
 CREATE OR REPLACE FUNCTION order_obstacles(p uuid, doc jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT coalesce(jsonb_agg(found), '[]') FROM (
         SELECT jsonb_build_object('what', 'unknown_show', 'position', item->>'ref', 'ref', named) AS found
         FROM jsonb_array_elements(doc->'lines') AS lines(item), jsonb_array_elements_text(item->'shows') AS shows(named)
         WHERE NOT EXISTS (SELECT FROM show WHERE show.platform_id = p AND show.ref = named)
+        UNION ALL
+        -- A payment that is here already stays, so that the order can still be changed: its money is people's to refund.
+        SELECT jsonb_build_object('what', 'rail_not_allowed', 'position', item->>'ref', 'ref', item->>'rail')
+        FROM jsonb_array_elements(doc->'payments') AS payments(item)
+        WHERE item->>'rail' IS NOT NULL AND NOT rail_allowed(p, item->>'rail') AND NOT EXISTS (
+            SELECT FROM payment JOIN orders ON orders.platform_id = p AND orders.id = payment.order_id
+            WHERE payment.platform_id = p AND orders.ref = doc->>'ref' AND payment.ref = item->>'ref' AND payment.rail = item->>'rail')
+        UNION ALL
+        -- Likewise: what is here already stays, and nothing of ours refunds it.
+        SELECT jsonb_build_object('what', 'charge_of_other', 'position', charge.ref)
+        FROM order_charges(p, doc) AS charge WHERE NOT charge.here AND charge_of_other(p, charge.rail, charge.provider_ref)
         UNION ALL
         SELECT jsonb_build_object('what', 'barcode_taken', 'position', item->>'ref')
         FROM jsonb_array_elements(doc->'lines') AS lines(item)
@@ -145,6 +157,7 @@ BEGIN
     PERFORM FROM cases WHERE platform_id = p AND order_id = became.id AND state = 'open' ORDER BY id FOR NO KEY UPDATE;
     PERFORM FROM payment WHERE platform_id = p AND order_id = became.id ORDER BY id FOR NO KEY UPDATE;
     PERFORM FROM line WHERE platform_id = p AND order_id = became.id ORDER BY id FOR NO KEY UPDATE;
+    PERFORM order_charges_claim(p, doc);
     -- One charge under another name is the same payment: it is named anew, not counted twice.
     UPDATE payment SET ref = named.item->>'ref' FROM jsonb_array_elements(doc->'payments') AS named(item)
     WHERE payment.platform_id = p AND payment.order_id = became.id AND payment.rail = named.item->>'rail'

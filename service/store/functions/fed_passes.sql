@@ -49,8 +49,9 @@ BEGIN
     ELSIF said->>'status' = 'void' AND fed->>'status' IS DISTINCT FROM 'void' AND named.status = 'valid' THEN
         PERFORM pass_void(p, named.id);
         facts := facts || fact_of('pass_voided', learnt_at, about || jsonb_build_object('pass_id', named.id));
-    ELSIF said->>'status' = 'valid' AND fed->>'status' = 'void' AND holds.id IS NULL AND newest.status = 'void'
-          AND NOT (its.awarded > 0 AND its.awarded >= its.price) THEN
+    ELSIF said->>'status' = 'valid' AND fed->>'status' = 'void' AND holds.id IS NULL AND newest.status = 'void' AND gone THEN
+        facts := facts || fact_of('pass_disagrees', learnt_at, about || jsonb_build_object('pass_id', newest.id, 'because', 'refunded'));
+    ELSIF said->>'status' = 'valid' AND fed->>'status' = 'void' AND holds.id IS NULL AND newest.status = 'void' THEN
         UPDATE pass SET status = 'valid' WHERE platform_id = p AND id = newest.id;
         facts := facts || fact_of('pass_restored', learnt_at, about || jsonb_build_object('pass_id', newest.id));
     END IF;

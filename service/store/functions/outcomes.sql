@@ -61,6 +61,7 @@ BEGIN
         PERFORM operation_replaced(o.platform_id, o.id, doc->>'barcode', (doc->>'resend')::uuid, p_now);
     ELSIF o.action = 'void_pass' AND v_state = 'DONE' THEN
         UPDATE pass SET status = 'void' WHERE platform_id = o.platform_id AND id = o.pass_id;
+        PERFORM tell(o.platform_id, o.order_id, o.case_id, 'pass.voided', pass_told(o.platform_id, o.pass_id), p_now);
     END IF;
     IF v_state = 'SENT' AND NOT v_accepted THEN
         PERFORM choice_offer_if_away_long(o, a, doc, p_now);

@@ -7,13 +7,13 @@ DECLARE
     o operation;
 BEGIN
     SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation FOR NO KEY UPDATE;
+    -- Whoever asks for a first token holds this lock, too: what they have just made is seen and revoked here, or comes after and finds ours.
+    PERFORM 1 FROM pass WHERE platform_id = p_platform AND id = o.pass_id FOR NO KEY UPDATE;
     UPDATE access_token SET state = 'revoked', revoked_at = p_now
     WHERE platform_id = p_platform AND pass_id = o.pass_id AND state <> 'revoked' AND show_id = (o.result->>'show')::uuid;
     INSERT INTO access_token (platform_id, jti, pass_id, show_id, state, issued_at, expires_at)
     VALUES (p_platform, (o.result->>'jti')::uuid, o.pass_id, (o.result->>'show')::uuid, 'active', p_now, (o.result->>'expires_at')::timestamptz);
     UPDATE operation SET state = 'DONE', due_at = NULL, ended_at = p_now WHERE platform_id = p_platform AND id = p_operation;
-    INSERT INTO outbox (platform_id, order_id, type, data, created_at)
-    VALUES (p_platform, o.order_id, 'access.reissued', jsonb_build_object('pass', o.pass_id, 'jti', o.result->>'jti'), p_now);
 END $$;
 
 -- The new pass is confirmed: from now on it admits, the old one and its tokens do not. Its holder is sent the new one by p_resend.
@@ -37,8 +37,7 @@ BEGIN
     INSERT INTO operation (platform_id, id, case_id, order_id, decision_id, action, state, rail, pass_id, result, priority, due_at, created_at)
     VALUES (p_platform, p_resend, o.case_id, o.order_id, o.decision_id, 'resend_pass', 'READY', 'mail', v_new, '{"letter": "pass_replaced"}',
             o.priority, p_now, p_now);
-    INSERT INTO outbox (platform_id, order_id, type, data, created_at)
-    VALUES (p_platform, o.order_id, 'pass.replaced', jsonb_build_object('old', o.pass_id, 'new', v_new), p_now);
+    PERFORM tell(p_platform, o.order_id, o.case_id, 'pass.replaced', pass_told(p_platform, v_new) || jsonb_build_object('replaces', o.pass_id), p_now);
 END $$;
 
 -- A pass of our own that admits nobody any more, nor do its tokens.
@@ -52,8 +51,7 @@ BEGIN
     UPDATE access_token SET state = 'revoked', revoked_at = p_now
     WHERE platform_id = p_platform AND pass_id = o.pass_id AND state <> 'revoked';
     UPDATE operation SET state = 'DONE', due_at = NULL, ended_at = p_now WHERE platform_id = p_platform AND id = p_operation;
-    INSERT INTO outbox (platform_id, order_id, type, data, created_at)
-    VALUES (p_platform, o.order_id, 'pass.voided', jsonb_build_object('pass', o.pass_id), p_now);
+    PERFORM tell(p_platform, o.order_id, o.case_id, 'pass.voided', pass_told(p_platform, o.pass_id), p_now);
 END $$;
 
 -- Carries out an operation that our own tables do alone, under its lease. False: a brake is on, or the lease is lost.
@@ -105,6 +103,7 @@ DECLARE
     r record;
     v_show uuid;
     v_count int := 0;
+    v_state text;
 BEGIN
     SELECT show_id INTO v_show FROM cases WHERE platform_id = p_platform AND id = p_case;
     FOR r IN SELECT * FROM jsonb_to_recordset(p_actions) AS (id uuid, action text, pass uuid, rail text, result jsonb, resend uuid, barcode text)
@@ -118,10 +117,11 @@ BEGIN
         VALUES (p_platform, r.id, p_case, p_order, p_decision, r.action, CASE WHEN cardinality(p_hold) = 0 THEN 'READY' ELSE 'HELD' END, r.rail,
                 r.pass, coalesce(r.result, '{}'), p_hold, CASE WHEN cardinality(p_hold) = 0 THEN 0 ELSE 1 END, p_priority,
                 p_now + CASE WHEN cardinality(p_hold) = 0 THEN interval '0' ELSE interval '1 hour' END, p_now)
-        ON CONFLICT (platform_id, pass_id, action) WHERE pass_id IS NOT NULL AND state NOT IN ('DONE', 'REFUSED', 'FAILED') DO NOTHING;
+        ON CONFLICT (platform_id, pass_id, action) WHERE pass_id IS NOT NULL AND state NOT IN ('DONE', 'REFUSED', 'FAILED') DO NOTHING
+        RETURNING state INTO v_state;
         CONTINUE WHEN NOT FOUND;
         v_count := v_count + 1;
-        IF cardinality(p_hold) = 0 AND r.rail = 'here' AND NOT braked(p_platform, r.action, 'here', v_show) THEN
+        IF v_state = 'READY' AND r.rail = 'here' AND NOT braked(p_platform, r.action, 'here', v_show) THEN
             IF r.action = 'reissue_access' THEN PERFORM operation_reissue(p_platform, r.id, p_now);
             ELSIF r.action = 'replace_pass' THEN PERFORM operation_replaced(p_platform, r.id, r.barcode, r.resend, p_now);
             ELSE PERFORM operation_voided(p_platform, r.id, p_now);
@@ -143,6 +143,9 @@ BEGIN
         JOIN show s ON s.platform_id = p_platform AND s.id = l.show_id
     WHERE p.platform_id = p_platform AND p.id = p_pass AND p.status = 'valid' AND s.ref = p_show FOR NO KEY UPDATE OF p;
     IF NOT FOUND OR pass_given_back(p_platform, p_pass) THEN RETURN NULL; END IF;
+    -- One that would run out during its show, which was put off, gives way to another.
+    UPDATE access_token SET state = 'revoked', revoked_at = v_now WHERE platform_id = p_platform AND pass_id = p_pass AND show_id = v_show.id
+        AND state = 'active' AND expires_at > v_now AND expires_at < v_show.ends_at;
     SELECT jti INTO v_jti FROM access_token WHERE platform_id = p_platform AND pass_id = p_pass AND show_id = v_show.id AND state = 'active'
         AND expires_at > v_now;
     IF FOUND THEN RETURN v_jti; END IF;

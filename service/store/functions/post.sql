@@ -32,15 +32,6 @@ BEGIN
     RETURN n;
 END $$;
 
--- An agent's reply: the message, its place on the timeline, and its letter, together or not at all.
-CREATE OR REPLACE FUNCTION reply_add(p_platform uuid, p_case uuid, p_message uuid, p_actor text, p_body text, p_lease_seconds float) RETURNS void
-LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM message_add(p_platform, p_case, p_message, 'reply', p_actor, p_body, p_lease_seconds);
-    -- A person waits at both ends: before letters that nobody watches for.
-    PERFORM job_add('send_reply', jsonb_build_object('platform', p_platform, 'message', p_message), 5);
-END $$;
-
 -- What became of a letter, once on the case's timeline however often its job runs.
 CREATE OR REPLACE FUNCTION mail_noted(p_platform uuid, p_case uuid, p_kind text, p_data jsonb) RETURNS void
 LANGUAGE plpgsql AS $$

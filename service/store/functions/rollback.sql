@@ -7,6 +7,7 @@ RETURNS TABLE (kind text, order_id uuid, amount bigint) LANGUAGE sql STABLE AS $
     SELECT CASE p.status WHEN 'confirmed' THEN 'refund' ELSE 'cancel' END, o.id, p.captured
     FROM payment p JOIN orders o ON o.platform_id = p_platform AND o.id = p.order_id
     WHERE p.platform_id = p_platform AND p.id = p_payment AND p.rail IS NOT NULL AND p.provider_ref IS NOT NULL
+      AND rail_allowed(p_platform, p.rail) AND NOT charge_of_other(p_platform, p.rail, p.provider_ref)
       AND coalesce(p.paid_at, p.created_at) <= p_before
       AND ((p.status = 'confirmed' AND p.captured > 0 AND p.refunded + p.reserved + p.refunded_elsewhere = 0
             AND (o.status <> 'pending' OR o.total <= (SELECT sum(captured) FROM payment paid WHERE paid.platform_id = p_platform
@@ -79,7 +80,8 @@ BEGIN
     JOIN show s ON s.platform_id = t.platform_id AND s.id = t.show_id;
 END $$;
 
--- Reads our own rows once more, under the order's lock, and takes the payment's place in its wave: {go, held}. Asked again, the same place.
+-- Reads our own rows once more, under the order's lock, and takes the payment's place in its wave: {go, held, paused?}. Asked again, the same
+-- place. `paused`: a brake was put on since the claim, which a hold on a card heeds here, and a refund when it is sent.
 -- The processor was read a moment ago and told p_captured. Held for a person: the first of a show and hour, what is above the hour's most,
 -- and what the processor cannot be asked about (p_alone false).
 CREATE OR REPLACE FUNCTION rollback_place(p_platform uuid, p_payment uuid, p_after_seconds float, p_captured bigint, p_alone boolean,
@@ -99,7 +101,7 @@ BEGIN
     IF r.asked_at IS NOT NULL AND r.kind = 'refund' THEN RETURN jsonb_build_object('go', true, 'held', r.held); END IF;
     SELECT kind, amount INTO v_kind, v_amount FROM rollback_failed(p_platform, p_payment, v_now - make_interval(secs => p_after_seconds));
     IF v_kind IS DISTINCT FROM r.kind OR v_amount IS DISTINCT FROM p_captured THEN RETURN '{"go": false, "held": false}'; END IF;
-    IF r.kind = 'cancel' THEN RETURN jsonb_build_object('held', false, 'go', NOT braked(p_platform, 'cancel_payment',
+    IF r.kind = 'cancel' THEN RETURN jsonb_build_object('go', true, 'held', false, 'paused', braked(p_platform, 'cancel_payment',
         (SELECT rail FROM payment WHERE platform_id = p_platform AND id = p_payment), r.show_id)); END IF;
     -- One at a time for each show, so that nobody's place is counted twice.
     PERFORM pg_advisory_xact_lock(hashtextextended('rollback ' || r.show_id, 0));

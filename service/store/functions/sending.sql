@@ -68,6 +68,24 @@ BEGIN
     RETURN CASE WHEN coalesce(p.read_clean AND p.read_at > p_now - interval '1 hour', false) THEN NULL ELSE 'payment' END;
 END $$;
 
+-- The order that has to be read at its platform's own system before money leaves; null: it was read lately, or nobody can be asked.
+CREATE OR REPLACE FUNCTION order_to_read(p_platform uuid, p_order uuid, p_now timestamptz) RETURNS text
+LANGUAGE sql STABLE AS $$
+    SELECT o.ref FROM orders o JOIN platform p ON p.id = p_platform
+    WHERE o.platform_id = p_platform AND o.id = p_order AND jsonb_typeof(p.settings->'source') = 'object'
+      AND coalesce(o.read_at < p_now - interval '10 minutes', true)
+$$;
+
+-- The platform knows no such order any more, or nobody can read what it says: people look before anything goes out.
+CREATE OR REPLACE FUNCTION operation_order_unclear(p_platform uuid, p_operation uuid, p_epoch bigint, p_hold text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    o operation;
+BEGIN
+    SELECT * INTO o FROM operation WHERE platform_id = p_platform AND id = p_operation FOR NO KEY UPDATE;
+    IF o.lease_epoch = p_epoch AND o.state IN ('READY', 'SENT') THEN PERFORM operation_stands(o, p_hold, app_now()); END IF;
+END $$;
+
 -- Readies one sending of an operation under its lease: the attempt and the try are there before anything leaves.
 -- Returns {status: send|paused|lost|follow_up|expired|not_now|read_first, attempt, try, key, request, rail, unknown_before, ends_soon}.
 -- p_key_seconds: how long each rail's keys hold, by name, `*` for all others.
@@ -98,11 +116,23 @@ BEGIN
     WHERE platform_id = p_platform AND attempt_id = a.id AND result IS NULL;
     v_unknown := EXISTS (SELECT FROM try WHERE platform_id = p_platform AND attempt_id = a.id AND result = 'UNKNOWN');
     IF o.action = 'refund' AND (NOT v_unknown OR a.state IN ('REJECTED', 'FAILED', 'CANCELED')) THEN
+        -- What was on its way to the rail when another team was asked, and never got there, waits as everything else does.
+        IF referral_holds(p_platform, o.order_id, o.case_id) AND referral_stops(o, v_now) THEN
+            RETURN '{"status": "not_now", "state": "HELD"}';
+        END IF;
+        -- Promised before it was known whose the charge is: another platform's money goes nowhere.
+        IF payment_of_other(p_platform, o.payment_id) THEN
+            PERFORM operation_stands(o, 'outside', v_now);
+            RETURN '{"status": "not_now", "state": "HELD"}';
+        END IF;
         -- What others refunded meanwhile, or the bank took, leaves no room: people look before anything goes out.
         IF payment_has_excess(p_platform, o.payment_id) THEN
             PERFORM operation_stands(o, 'excess', v_now);
             RETURN '{"status": "not_now", "state": "HELD"}';
         END IF;
+        -- A shop may have refunded it another way while it waited.
+        v_needs := order_to_read(p_platform, o.order_id, v_now);
+        IF v_needs IS NOT NULL THEN RETURN jsonb_build_object('status', 'read_first', 'what', 'order', 'order', v_needs); END IF;
         -- A further attempt, on another rail or on the same one, needs the proof that the one before did not and never will pay, however
         -- long it has been waiting to be sent.
         SELECT * INTO v_before FROM attempt WHERE platform_id = p_platform AND operation_id = p_operation
@@ -118,7 +148,8 @@ BEGIN
         ELSIF v_needs IS NOT NULL THEN
             RETURN jsonb_build_object('status', 'read_first', 'what', v_needs, 'attempt', v_before.id, 'attempt_state', v_before.state,
                                       'rail', v_before.rail, 'request', v_before.request, 'try', 0, 'key', v_before.key,
-                                      'provider_ref', coalesce(v_before.provider_ref, ''));
+                                      'provider_ref', coalesce(v_before.provider_ref, ''), 'payment_rail', coalesce((SELECT rail FROM payment
+                                          WHERE platform_id = p_platform AND id = o.payment_id), ''));
         ELSIF a.rail <> o.rail AND a.state = 'PREPARED' THEN
             -- Closed in the transaction that opens the next, under this lease: who wakes up late finds it closed. It is read again later.
             UPDATE attempt SET state = 'CLOSED_NOT_SENT', read_again_at = v_now + interval '1 hour' WHERE platform_id = p_platform AND id = a.id
@@ -245,6 +276,11 @@ DECLARE
 BEGIN
     SELECT cases.* INTO c FROM cases JOIN operation o ON o.platform_id = p_platform AND o.case_id = cases.id
     WHERE cases.platform_id = p_platform AND o.id = p_operation FOR NO KEY UPDATE OF cases;
+    -- What waits for another team's answer alone is with that team, while people have the case that asked.
+    IF EXISTS (SELECT FROM operation WHERE platform_id = p_platform AND id = p_operation AND state = 'HELD' AND holds = '{referral}'
+               AND referral_is_with_people(p_platform, order_id, case_id)) THEN
+        RETURN;
+    END IF;
     IF c.state = 'open' AND c.owner IN ('queue', 'agent') THEN RETURN; END IF;
     PERFORM case_reopen(p_platform, c.id, p_now);
     PERFORM case_next(p_platform, c.id, jsonb_build_object('owner', 'queue', 'skill', 'payments', 'priority', 1, 'due_seconds', 900,

@@ -10,6 +10,14 @@ CREATE OR REPLACE FUNCTION cases_wake(p uuid, of_show uuid, waiting_for text) RE
     ) SELECT count(*) FROM woken
 $$;
 
+-- Another mode, cap or parameter of a show, with who and, in place of why, with which version.
+CREATE OR REPLACE FUNCTION show_noted(p uuid, doc jsonb, was jsonb) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO audit (platform_id, at, actor, what, why, data)
+    SELECT p, (SELECT app_now()), coalesce(doc->>'source', 'feed'), 'show_changed', 'version ' || (doc->>'version') || ' of the show',
+           jsonb_build_object('show', doc->>'ref', 'was', was, 'became', doc->'settings')
+    WHERE was IS DISTINCT FROM doc->'settings'
+$$;
+
 -- One show of the feed. Result as for an order. A show that is cancelled, postponed or given another time wakes the cases that wait for that,
 -- and those that wait for the end of an incident on it: what they wait for may no longer come.
 CREATE OR REPLACE FUNCTION show_put(doc jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -25,6 +33,7 @@ BEGIN
     ON CONFLICT (platform_id, ref) DO NOTHING
     RETURNING * INTO became;
     IF became.id IS NOT NULL THEN
+        PERFORM show_noted(p, doc, '{}');
         RETURN jsonb_build_object('result', 'created', 'id', became.id, 'version', became.version, 'woken', 0);
     END IF;
     SELECT * INTO was FROM show WHERE platform_id = p AND ref = doc->>'ref' FOR NO KEY UPDATE;
@@ -42,6 +51,7 @@ BEGIN
         starts_at = (doc->>'starts_at')::timestamptz, ends_at = (doc->>'ends_at')::timestamptz, settings = doc->'settings'
     WHERE platform_id = p AND id = was.id
     RETURNING * INTO became;
+    PERFORM show_noted(p, doc, was.settings);
     IF (was.status, was.starts_at, was.ends_at) <> (became.status, became.starts_at, became.ends_at) THEN
         woken := cases_wake(p, was.id, 'show_date') + cases_wake(p, was.id, 'incident_end');
     END IF;

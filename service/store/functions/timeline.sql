@@ -61,15 +61,12 @@ BEGIN
         WHERE platform_id = p_platform AND claimed_order = v_ref AND order_id IS NULL AND state = 'open' AND owner = 'timer'
           AND wait_for = 'order_arrives';
     END IF;
-    INSERT INTO outbox (platform_id, order_id, order_seq, type, data, created_at)
-    VALUES (p_platform, p_order, v_seq, 'order.' || p_kind, p_data, v_now);
+    PERFORM fact_told(p_platform, p_order, p_case, p_kind, p_data, v_now);
 END $$;
 
 -- What disagrees with our books goes to people: as an entry on the order's queued case, else as a case of its own.
 CREATE OR REPLACE FUNCTION order_to_people(p_platform uuid, p_order uuid, p_now timestamptz) RETURNS void
 LANGUAGE plpgsql AS $$
-DECLARE
-    v_case uuid;
 BEGIN
     IF EXISTS (SELECT FROM cases WHERE platform_id = p_platform AND order_id = p_order AND state = 'open' AND owner IN ('queue', 'agent')) THEN
         RETURN;
@@ -77,7 +74,5 @@ BEGIN
     INSERT INTO cases (platform_id, id, state, problem, order_id, requester, identity, channel, locale, owner, due_at, skill, priority, queued_at,
                        outcome, created_at)
     VALUES (p_platform, gen_random_uuid(), 'open', 'other', p_order, 'platform', 'verified', 'api', 'en', 'queue', p_now + interval '15 minutes',
-            'payments', 2, p_now, 'escalate', p_now) RETURNING id INTO v_case;
-    INSERT INTO outbox (platform_id, order_id, type, data, created_at)
-    VALUES (p_platform, p_order, 'case.handed_over', jsonb_build_object('case', v_case, 'outcome', 'escalate'), p_now);
+            'payments', 2, p_now, 'escalate', p_now);
 END $$;

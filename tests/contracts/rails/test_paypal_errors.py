@@ -1,37 +1,18 @@
-"""Every row of PayPal's error table, produced by a server and told as one of our three failures."""
+"""Each row of PayPal's own in its error table, and its tokens; the rows of all tables: `test_error_tables.py`."""
 
 from __future__ import annotations
 
-from uuid import UUID
-
-import httpx
 import msgspec
 import pytest
 
 from integrations.payouts_paypal import PayPalPayoutRail
-from integrations.payouts_paypal_errors import ERROR_TABLE, Trouble, failure_of, trouble_of
-from service.model import Money
-from service.ports import Declined, OutcomeUnknown, RefundRequest, Unavailable
-from tests.contracts.rails.faults import Answer, FaultServer, Trick, closed_port
+from integrations.payouts_paypal_errors import ERROR_TABLE, trouble_of
+from service.ports import Unavailable
+from tests.contracts.rails.error_benches import HASTY_SECONDS, PATIENT_SECONDS, PAYPAL, REQUEST, SHARED, TOKEN, each, failure_from, meaning
+from tests.contracts.rails.error_benches import paypal_error as said
+from tests.contracts.rails.faults import Answer, FaultServer, Trick
 
-REQUEST = RefundRequest(
-    operation_id=UUID(int=1),
-    attempt_id=UUID(int=2),
-    payment_ref="ch_any",
-    amount=Money(minor=700, currency="EUR"),
-    reason="requested_by_customer",
-    destination="jane@example.org",
-)
-# Long enough for a server on the same machine, short enough to wait for.
-_HASTY_SECONDS = 0.5
-TOKEN = Answer(status=200, body=b'{"access_token": "t", "expires_in": 32400}')
 LINK = "https://api.paypal.com/v1/payments/payouts/ABC123"
-
-
-def said(status: int, name: str, *details: dict[str, object], headers: dict[str, str] | None = None) -> Answer:
-    """An error object as PayPal writes it, with prose that quotes the customer."""
-    body = {"name": name, "message": "jane@example.org cannot be paid", "debug_id": "53d95c3d17ae5", "details": list(details)}
-    return Answer(status=status, body=msgspec.json.encode(body), headers=headers or {})
 
 
 def known_before(**details: object) -> Answer:
@@ -40,153 +21,57 @@ def known_before(**details: object) -> Answer:
     )
 
 
-UNKNOWN: dict[str, tuple[str, Answer | Trick]] = {
-    "silence": ("no answer", Trick.SILENCE),
-    "an answer that never ends": ("no answer", Trick.DRIP),
-    "a reset": ("no answer", Trick.RESET),
-    "a goodbye without an answer": ("no answer", Trick.GOODBYE),
-    "half an answer": ("no answer", Trick.HALF),
-    "an answer without end": ("no answer", Answer(status=200, body=b" " * (2 * 1024 * 1024 + 1))),
-    "500": ("server error", said(500, "INTERNAL_ERROR")),
-    "503 with PayPal's words": ("server error", said(503, "SERVICE_UNAVAILABLE")),
-    "502 of a proxy": ("server error", Answer(status=502, body=b"<html>Bad gateway</html>")),
-    "404 of a proxy": ("not PayPal's words", Answer(status=404, body=b"not here")),
-    "403 of a proxy": ("not PayPal's words", Answer(status=403, body=b"<html>Forbidden</html>")),
-    "429 of a proxy": ("not PayPal's words", Answer(status=429, body=b"slow down")),
-    "400 of a list": ("not PayPal's words", Answer(status=400, body=b"[1]")),
-    "400 nested too deep": ("not PayPal's words", Answer(status=400, body=b"[" * 100_000)),
-    "a redirect": ("not PayPal's words", Answer(status=307, body=b"", headers={"Location": "http://127.0.0.1:1/"})),
-    "sent before, and no link": ("sent before", known_before()),
-    "sent before, and a link to elsewhere": ("sent before", known_before(link=[{"href": "https://example.org/ABC123", "rel": "self"}])),
-    "two at once": ("two at once", said(409, "RESOURCE_CONFLICT")),
-    "201 that is no JSON": ("", Answer(status=201, body=b"<html>fine</html>")),
-    "201 without the batch": ("", Answer(status=201, body=b'{"batch_header": {"batch_status": "PENDING"}}')),
-    "201 with an id that is none": ("", Answer(status=201, body=b'{"batch_header": {"payout_batch_id": "../token"}}')),
-    "201 of another batch": (
-        "",
-        Answer(status=201, body=b'{"batch_header": {"payout_batch_id": "A", "sender_batch_header": {"sender_batch_id": "key-2"}}}'),
+# By the name of the row that decides: what it means, and what the server says.
+OWN: dict[str, tuple[str, list[Answer]]] = {
+    "sent before": ("unknown", [known_before(), known_before(link=[{"href": "https://example.org/ABC123", "rel": "self"}])]),
+    "not enough money": ("declined: insufficient_funds", [said(422, "INSUFFICIENT_FUNDS"), said(403, "INSUFFICIENT_FUNDS")]),
+    "an address it does not take": (
+        "declined: declined",
+        [said(400, "VALIDATION_ERROR", {"field": "items[0].receiver", "issue": "x"})],
     ),
 }
-DECLINED: dict[str, tuple[str, Answer, str]] = {
-    "not enough money, 422": ("not enough money", said(422, "INSUFFICIENT_FUNDS"), "insufficient_funds"),
-    "not enough money, 403": ("not enough money", said(403, "INSUFFICIENT_FUNDS"), "insufficient_funds"),
-    "an address": ("an address it does not take", said(400, "VALIDATION_ERROR", {"field": "items[0].receiver", "issue": "x"}), "declined"),
-    "another field": ("a request it cannot read", said(400, "VALIDATION_ERROR", {"field": "items[0].amount.value", "issue": "x"}), "bug"),
-    "an address and another field": (
-        "a request it cannot read",
-        said(400, "VALIDATION_ERROR", {"field": "items[0].receiver"}, {"field": "items[0].note"}),
-        "bug",
+# Shared rows that PayPal has words of its own for.
+IN_ITS_WORDS: dict[str, tuple[str, list[Answer]]] = {
+    "server error": ("unknown", [said(500, "INTERNAL_ERROR"), said(503, "SERVICE_UNAVAILABLE")]),
+    "the same key is being worked on": ("unknown", [said(409, "RESOURCE_CONFLICT"), said(409, "INSUFFICIENT_FUNDS")]),
+    "too many requests": ("not now", [said(429, "RATE_LIMIT_REACHED")]),
+    "not allowed": ("configuration", [said(403, "AUTHORIZATION_ERROR"), said(403, "SENDER_EMAIL_UNCONFIRMED")]),
+    "a request it cannot read": (
+        "declined: bug",
+        [
+            said(400, "VALIDATION_ERROR"),
+            said(400, "VALIDATION_ERROR", {"field": "items[0].amount.value", "issue": "x"}),
+            said(400, "VALIDATION_ERROR", {"field": "items[0].receiver"}, {"field": "items[0].note"}),
+            said(400, "USER_BUSINESS_ERROR", {"field": "AMOUNT"}),
+            said(415, "UNSUPPORTED_MEDIA_TYPE"),
+        ],
     ),
-    "no field at all": ("a request it cannot read", said(400, "VALIDATION_ERROR"), "bug"),
-    "a business error of another kind": ("a request it cannot read", said(400, "USER_BUSINESS_ERROR", {"field": "AMOUNT"}), "bug"),
-    "a type it does not take": ("a request it cannot read", said(415, "UNSUPPORTED_MEDIA_TYPE"), "bug"),
-}
-NOT_NOW: dict[str, tuple[str, Answer, bool, float | None]] = {
-    "429": ("too many requests", said(429, "RATE_LIMIT_REACHED", headers={"Retry-After": "7"}), False, 7.0),
-    "429 with a date": (
-        "too many requests",
-        said(429, "RATE_LIMIT_REACHED", headers={"Retry-After": "Fri, 01 May 2026 20:00:00 GMT"}),
-        False,
-        None,
-    ),
-    "403": ("not allowed", said(403, "AUTHORIZATION_ERROR"), True, None),
-    "403 of the account": ("not allowed", said(403, "SENDER_EMAIL_UNCONFIRMED"), True, None),
 }
 
 
-async def _failure(*answers: Answer | Trick) -> Exception:
-    """What a pay-out raises whose only sending is answered so."""
-    async with FaultServer(TOKEN, *answers).serving() as server:
-        rail = PayPalPayoutRail("paypal", "id", "secret", base_url=server.base_url, call_seconds_max=_HASTY_SECONDS)
-        try:
-            with pytest.raises((Declined, Unavailable, OutcomeUnknown)) as failed:
-                await rail.refund(REQUEST, key="key-1")
-        finally:
-            await rail.close()
-        assert len(server.keys) == 1 + len(answers)
-    assert "jane" not in str(failed.value)
-    return failed.value
+@pytest.mark.parametrize(("row", "means", "reply"), each(OWN | IN_ITS_WORDS))
+async def test_each_error_means_what_its_row_says_and_was_sent_once(row: str, means: str, reply: Answer) -> None:
+    failure = await failure_from(PAYPAL, reply)
+
+    assert (PAYPAL.row(reply, failure), meaning(failure)) == (row, means)
 
 
-def _row(answer: Answer | Trick) -> str:
-    """The row that such an answer meets."""
-    if not isinstance(answer, Answer):
-        return "no answer"
-    trouble = trouble_of(answer.status, {}, answer.body)
-    return next(row.name for row in ERROR_TABLE if row.applies(trouble))
-
-
-@pytest.mark.parametrize("name", UNKNOWN)
-async def test_what_may_have_happened_is_unknown_and_was_sent_once(name: str) -> None:
-    row, answer = UNKNOWN[name]
-
-    assert isinstance(await _failure(answer), OutcomeUnknown)
-    if row not in {"", "no answer"}:
-        assert _row(answer) == row
-
-
-@pytest.mark.parametrize("name", DECLINED)
-async def test_a_refusal_is_told_in_our_word_and_was_sent_once(name: str) -> None:
-    row, answer, word = DECLINED[name]
-
-    failure = await _failure(answer)
-
-    assert isinstance(failure, Declined)
-    assert (failure.code, _row(answer)) == (word, row)
-
-
-@pytest.mark.parametrize("name", NOT_NOW)
-async def test_what_was_not_looked_at_has_not_happened(name: str) -> None:
-    row, answer, configuration, wait = NOT_NOW[name]
-
-    failure = await _failure(answer)
-
-    assert isinstance(failure, Unavailable)
-    assert (failure.never_sent, failure.configuration, failure.retry_after_seconds) == (False, configuration, wait)
-    assert _row(answer) == row
-
-
-async def test_a_refused_connection_never_left_this_machine() -> None:
-    rail = PayPalPayoutRail("paypal", "id", "secret", base_url=f"http://127.0.0.1:{closed_port()}")
-
-    with pytest.raises(Unavailable) as failed:
-        await rail.refund(REQUEST, key="key-1")
-
-    assert failed.value.never_sent
-    await rail.close()
+def test_no_row_is_without_a_test() -> None:
+    assert {row.name for row in ERROR_TABLE} == SHARED | OWN.keys()
 
 
 @pytest.mark.parametrize(
-    ("cause", "never_sent"),
+    "body",
     [
-        (httpx.ConnectError("no"), True),
-        (httpx.ConnectTimeout("no"), True),
-        (httpx.PoolTimeout("no"), True),
-        (httpx.ReadTimeout("no"), False),
-        (httpx.ReadError("no"), False),
-        (httpx.WriteTimeout("no"), False),
-        (httpx.WriteError("no"), False),
-        (httpx.CloseError("no"), False),
-        (httpx.RemoteProtocolError("no"), False),
-        (httpx.ProxyError("no"), False),
-        (TimeoutError(), False),
+        b" " * (2 * 1024 * 1024 + 1),
+        b'{"batch_header": {"batch_status": "PENDING"}}',
+        b'{"batch_header": {"payout_batch_id": "../token"}}',
+        b'{"batch_header": {"payout_batch_id": "A", "sender_batch_header": {"sender_batch_id": "key-2"}}}',
     ],
-    ids=lambda value: type(value).__name__,
+    ids=["an answer without end", "without the batch", "an id that is none", "another batch"],
 )
-def test_only_what_failed_before_there_was_a_connection_counts_as_never_sent(cause: Exception, never_sent: bool) -> None:  # noqa: FBT001 - a parameter of the table
-    failure = failure_of(Trouble(cause=cause))
-
-    assert isinstance(failure, Unavailable if never_sent else OutcomeUnknown)
-    assert getattr(failure, "never_sent", False) is never_sent
-
-
-def test_every_row_has_a_name_a_source_and_a_test() -> None:
-    names = [row.name for row in ERROR_TABLE]
-
-    assert len(set(names)) == len(names)
-    assert all(row.source for row in ERROR_TABLE)
-    tested = {one[0] for one in (*UNKNOWN.values(), *DECLINED.values(), *NOT_NOW.values())}
-    assert set(names) == tested - {""} | {"never connected"}
+async def test_a_yes_that_cannot_be_read_is_unknown(body: bytes) -> None:
+    assert meaning(await failure_from(PAYPAL, Answer(status=201, body=body))) == "unknown"
 
 
 @pytest.mark.parametrize("where", ["link", "links"])
@@ -256,10 +141,9 @@ async def test_a_token_that_was_revoked_is_replaced_once() -> None:
 async def test_a_second_no_to_a_fresh_token_is_a_matter_of_configuration_and_not_never_sent() -> None:
     revoked = Answer(status=401, body=b'{"error": "invalid_token"}')
 
-    failure = await _failure(revoked, TOKEN, revoked)
+    failure = await failure_from(PAYPAL, revoked)
 
-    assert isinstance(failure, Unavailable)
-    assert (failure.configuration, failure.never_sent) == (True, False)
+    assert meaning(failure) == "configuration"
 
 
 @pytest.mark.parametrize(
@@ -276,8 +160,9 @@ async def test_a_second_no_to_a_fresh_token_is_a_matter_of_configuration_and_not
     ],
 )
 async def test_without_a_token_nothing_was_asked_for(answer: Answer | Trick, configuration: bool, wait: float | None) -> None:  # noqa: FBT001 - a parameter of the table
+    seconds = HASTY_SECONDS if answer is Trick.SILENCE else PATIENT_SECONDS
     async with FaultServer(answer).serving() as server:
-        rail = PayPalPayoutRail("paypal", "id", "secret-of-ours", base_url=server.base_url, call_seconds_max=_HASTY_SECONDS)
+        rail = PayPalPayoutRail("paypal", "id", "secret-of-ours", base_url=server.base_url, call_seconds_max=seconds)
         with pytest.raises(Unavailable) as failed:
             await rail.refund(REQUEST, key="key-1")
         await rail.close()

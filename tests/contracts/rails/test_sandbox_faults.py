@@ -16,6 +16,7 @@ from service.model import Money
 from service.ports import Declined, OutcomeUnknown, Unavailable
 from service.store import embedded
 from tests.contracts.rails.benches import SandboxBench, beside, request_for
+from tests.patience import PATIENCE_SECONDS
 
 
 async def test_an_unreachable_processor_moves_nothing_and_says_that_nothing_was_sent(sandbox: SandboxBench) -> None:
@@ -267,7 +268,7 @@ async def test_what_was_paid_stays_in_the_ledger_when_the_caller_is_killed_befor
     request = request_for(sandbox, payment, 700)
     arguments = (sandbox_dsn, sandbox.rail.name, payment, str(request.attempt_id))
     caller = await asyncio.create_subprocess_exec(sys.executable, "-c", _KILLED_WHILE_IT_WAITS, *arguments, stdout=subprocess.PIPE)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         # nothing but looking tells of a commit in another process
         while (await sandbox.books.line(payment)).refunds == 0:
             await asyncio.sleep(0.02)

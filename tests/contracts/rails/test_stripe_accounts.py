@@ -12,7 +12,7 @@ import pytest
 from integrations.payments_stripe import StripeRail
 from service.ports import Declined, OutcomeUnknown, Unavailable
 from tests.contracts.rails.benches import TEST_KEY
-from tests.contracts.rails.test_stripe_errors import REQUEST
+from tests.contracts.rails.error_benches import REQUEST
 from tests.peers.loopback import Fault
 from tests.peers.stripe_stub import StripeStub, charge, held, intent, refund
 

@@ -13,8 +13,8 @@ from integrations.payments_stripe import StripeRail
 from service.model import Money
 from service.ports import Declined, RefundSeen, Unavailable
 from tests.contracts.rails.benches import TEST_KEY
+from tests.contracts.rails.error_benches import REQUEST
 from tests.contracts.rails.faults import Answer, FaultServer, Trick, error
-from tests.contracts.rails.test_stripe_errors import REQUEST
 
 
 class Naps:
@@ -76,7 +76,7 @@ async def test_a_read_gives_up_after_three_tries() -> None:
 
 async def test_a_read_waits_as_long_as_it_was_asked_to() -> None:
     naps = Naps()
-    limited = error(429, headers={"Retry-After": "2"}, code="rate_limit")
+    limited = error(429, headers={"Retry-After": "2"}, type="invalid_request_error", code="rate_limit")
     async with FaultServer(limited, _page(_refund())).serving() as server:
         assert await _find(server, naps)
 
@@ -85,7 +85,7 @@ async def test_a_read_waits_as_long_as_it_was_asked_to() -> None:
 
 async def test_a_wait_too_long_for_one_call_is_handed_on() -> None:
     naps = Naps()
-    async with FaultServer(error(429, headers={"Retry-After": "60"}, code="rate_limit")).serving() as server:
+    async with FaultServer(error(429, headers={"Retry-After": "60"}, type="invalid_request_error", code="rate_limit")).serving() as server:
         with pytest.raises(Unavailable) as limited:
             await _find(server, naps)
 

@@ -6,12 +6,16 @@ from typing import Final
 
 from tests.guards.catalogue.award import AWARD
 from tests.guards.catalogue.news import NEWS
+from tests.guards.catalogue.offers import OFFERS
+from tests.guards.catalogue.others import OTHERS
 from tests.guards.catalogue.people import PEOPLE
+from tests.guards.catalogue.proofs import PROOFS
+from tests.guards.catalogue.referrals import REFERRALS
 from tests.guards.catalogue.sending import SENDING
 from tests.guards.catalogue.tables import TABLES
 from tests.guards.catalogue.takeover import TAKEOVER
 
-ALL: Final = (*TABLES, *AWARD, *SENDING, *TAKEOVER, *NEWS, *PEOPLE)
+ALL: Final = (*TABLES, *AWARD, *SENDING, *TAKEOVER, *NEWS, *PEOPLE, *OFFERS, *PROOFS, *REFERRALS, *OTHERS)
 # In every `make test`: what a customer or an accountant would feel first. `make guards` breaks them all.
 SAMPLE: Final = (
     "one live attempt an operation",

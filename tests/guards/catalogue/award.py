@@ -8,8 +8,9 @@ from tests.guards.broken import Edit, Guard
 
 _AWARDS: Final = "service/store/functions/awards.sql"
 _CAPS: Final = "service/store/functions/caps.sql"
+_CHOICES: Final = "service/store/functions/choices.sql"
 _ROOM: Final = "captured - refunded - reserved - refunded_elsewhere"
-_NEXT_SLOT: Final = "\n        IF FOUND THEN RETURN true; END IF;\n    END LOOP;"
+_NEXT_SLOT: Final = "\n        IF FOUND THEN RETURN jsonb_build_object(v_slot, p_amount); END IF;\n    END LOOP;"
 _CONDITION: Final = f"\n                AND {_ROOM} >= v_take;"
 
 # An award locks payments and lines first; the counter has to hold without.
@@ -21,6 +22,10 @@ _LOCKS: Final = (
 
 def _tests(*names: str) -> tuple[str, ...]:
     return tuple(f"tests/guards/promises/test_award.py::test_{name}" for name in names)
+
+
+def _of_caps(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/guards/promises/test_caps.py::test_{name}" for name in names)
 
 
 AWARD: Final = (
@@ -91,8 +96,8 @@ AWARD: Final = (
         edits=(
             Edit(
                 _CAPS,
-                "AND window_start = p_window) < p_amount THEN RETURN false; END IF;",
-                "AND window_start = p_window) < 0 THEN RETURN false; END IF;",
+                "AND window_start = p_window) < p_amount THEN RETURN NULL; END IF;",
+                "AND window_start = p_window) < 0 THEN RETURN NULL; END IF;",
             ),
         ),
         tests=_tests("a_cap_holds_what_would_pass_it"),
@@ -140,5 +145,38 @@ AWARD: Final = (
         why="a customer with a few euros back would be turned away at the door",
         edits=(Edit(_AWARDS, "AND line.price <= (SELECT sum(part.amount)", "AND 0 <= (SELECT sum(part.amount)"),),
         tests=_tests("a_part_of_the_price_leaves_access_alone"),
+    ),
+    Guard(
+        name="what a refund took of the caps and does not pay",
+        why="a day of refused refunds would use up what the customers of the evening are due",
+        edits=(Edit(_AWARDS, "PERFORM caps_give_back(p_platform, v_held, o.currency, p_now);", "NULL;"),),
+        tests=_of_caps(
+            "what_a_refund_took_and_does_not_pay_is_free_for_the_next",
+            "whatever_ends_how_at_the_same_moment_caps_hold_what_is_under_way_or_done",
+        ),
+    ),
+    Guard(
+        name="what was given back to the caps is held no more",
+        why="it could be given back again, and more would go out than anybody allowed",
+        edits=(Edit(_AWARDS, "UPDATE operation SET caps = '[]' WHERE platform_id = p_platform AND id = o.id;", "NULL;"),),
+        tests=_of_caps("a_refund_that_came_back_after_it_had_arrived_gives_back_once"),
+    ),
+    Guard(
+        name="nothing is given back to a window that is over",
+        why="what went out on a day would be told wrongly afterwards",
+        edits=(Edit(_CAPS, "WHERE x.until > extract(epoch FROM p_now) ORDER BY x.kind", "ORDER BY x.kind"),),
+        tests=_of_caps("of_a_window_that_is_over_nothing_is_given_back"),
+    ),
+    Guard(
+        name="a refund takes of a cap once",
+        why="one that people agreed to again would use the day of others too",
+        edits=(Edit(_CAPS, "CONTINUE WHEN held @> jsonb_build_array(v_window);", ""),),
+        tests=_of_caps("a_yes_to_what_holds_its_place_already_takes_no_second"),
+    ),
+    Guard(
+        name="a refund that goes another way leaves its rail's day",
+        why="a processor that closes cards would use up its ceiling without paying anybody",
+        edits=(Edit(_CHOICES, "WHERE h->>'kind' = 'rail_day'), o.currency", "WHERE false), o.currency"),),
+        tests=_of_caps("a_refund_that_goes_another_way_leaves_its_rails_day_and_is_its_customers_once"),
     ),
 )

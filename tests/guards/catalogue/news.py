@@ -8,6 +8,9 @@ from tests.guards.broken import Edit, Guard
 
 _OUTCOMES: Final = "service/store/functions/outcomes.sql"
 _FED: Final = "service/store/functions/fed_payments.sql"
+_FED_ORDERS: Final = "service/store/functions/fed_orders.sql"
+_FED_PASSES: Final = "service/store/functions/fed_passes.sql"
+_RULES: Final = "service/feed_rules.py"
 _STRIPE: Final = "integrations/payments_stripe_webhook.py"
 _ADYEN: Final = "integrations/payments_adyen_notifications.py"
 _PAYPAL: Final = "integrations/payouts_paypal_news.py"
@@ -17,6 +20,10 @@ _RAILS: Final = "tests/contracts/rails"
 
 def _tests(*names: str) -> tuple[str, ...]:
     return tuple(f"tests/guards/promises/test_news.py::test_{name}" for name in names)
+
+
+def _fed(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/guards/promises/test_feed.py::test_{name}" for name in names)
 
 
 _APPLYING: Final = (
@@ -76,6 +83,54 @@ _APPLYING: Final = (
         why="what the dashboard has given back would be given back again",
         edits=(Edit(_OUTCOMES, "    PERFORM payment_recount(was.platform_id, was.id);\n", ""),),
         tests=_tests("a_refund_made_by_others_is_counted_once_whoever_tells_of_it"),
+    ),
+    Guard(
+        name="a reference that two payments share",
+        why="a refund of the one would count against the other, and the one be paid back again",
+        edits=(Edit(_OUTCOMES, "IF NOT doc ? 'payment' AND (SELECT count(*)", "IF false AND (SELECT count(*)"),),
+        tests=_tests("a_reference_that_two_payments_share_is_nobodys_and_people_hear_of_it_once"),
+    ),
+    Guard(
+        name="dead by its own word and paid by its own word",
+        why="two notifications that contradict each other would be one, and nobody would look before money goes another way",
+        edits=(
+            Edit(
+                _OUTCOMES,
+                "IF v_state = 'SUCCEEDED' AND a.state IN ('FAILED', 'CANCELED') AND a.succeeded_at",
+                "IF false AND a.succeeded_at",
+            ),
+        ),
+        tests=_tests("a_success_after_the_failure_of_the_same_refund_is_a_disagreement_for_people_once"),
+    ),
+    Guard(
+        name="one charge under two names",
+        why="a charge that the feed names anew would be there twice, and be paid back twice",
+        edits=(Edit(_FED_ORDERS, "AND payment.provider_ref = named.item->>'provider_ref' AND", "AND false AND"),),
+        tests=_fed(
+            "a_charge_fed_under_another_name_is_the_same_payment_with_what_we_did_to_it",
+            "of_two_charges_only_the_one_that_was_renamed_is_named_anew",
+        ),
+    ),
+    Guard(
+        name="one charge twice in a document",
+        why="a charge would be there twice, and be paid back twice",
+        edits=(Edit(_RULES, "if None not in charge and charge in charges[:index]:", "if charge in charges[:0]:"),),
+        tests=_fed("one_charge_named_twice_in_a_document_is_a_mistake_that_names_the_field"),
+    ),
+    Guard(
+        name="a ticket that comes after its refund",
+        why="the customer would have the money and the show",
+        edits=(Edit(_FED_PASSES, "CASE WHEN gone THEN 'void' ELSE said->>'status' END", "said->>'status'"),),
+        tests=_fed(
+            "a_ticket_that_comes_after_its_refund_admits_nobody_and_people_look",
+            "a_ticket_that_comes_after_others_gave_all_money_back_admits_nobody",
+        ),
+    ),
+    Guard(
+        name="a ticket that comes after others gave all money back",
+        why="the customer would have the money from the dashboard or the bank, and the show",
+        edits=(Edit(_FED_PASSES, " OR order_money_is_gone(p, its.order_id);", ";"),),
+        tests=_fed("a_ticket_that_comes_after_others_gave_all_money_back_admits_nobody"),
     ),
     Guard(
         name="one refund under two names",

@@ -13,6 +13,10 @@ def _tests(*names: str) -> tuple[str, ...]:
     return tuple(f"tests/guards/promises/test_people.py::test_{name}" for name in names)
 
 
+def _others(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/guards/promises/test_others.py::test_{name}" for name in names)
+
+
 PEOPLE: Final = (
     Guard(
         name="the number of people who have to agree",
@@ -63,6 +67,36 @@ PEOPLE: Final = (
         why="one person would write down any reference, and the money counts as sent",
         edits=(Edit(_DESK, 'RETURN \'{"status": "needs_approval"}\';', "NULL;"),),
         tests=_tests("money_sent_by_hand_waits_for_the_people_it_needs"),
+    ),
+    Guard(
+        name="nothing sent by hand while a dispute is open",
+        why="the customer would have it from the bank and from people",
+        edits=(
+            Edit(
+                _DESK,
+                "IF EXISTS (SELECT FROM payment WHERE platform_id = p_platform AND id = o.payment_id AND dispute = 'open')",
+                "IF false",
+            ),
+        ),
+        tests=_others("money_is_not_sent_by_hand_while_the_bank_may_be_giving_it_back"),
+    ),
+    Guard(
+        name="nothing sent by hand on top of what others gave back",
+        why="the customer would have it from the dashboard and from people",
+        edits=(Edit(_DESK, "    IF payment_has_excess(p_platform, o.payment_id) THEN", "    IF false THEN"),),
+        tests=_others("money_sent_by_hand_is_not_written_down_on_top_of_what_others_gave_back"),
+    ),
+    Guard(
+        name="no yes on top of what others gave back",
+        why="people would agree to what the dashboard has given back already",
+        edits=(Edit(_DESK, "IF o.action = 'refund' AND payment_has_excess(p_platform, o.payment_id) THEN", "IF false THEN"),),
+        tests=_others("a_refund_that_has_not_left_does_not_go_on_top_of_what_others_gave_back"),
+    ),
+    Guard(
+        name="a judgement without an attempt makes one",
+        why="what a lead found at the processor would be in no books, and could not be matched with its list",
+        edits=(Edit(_DESK, "IF a.id IS NULL THEN\n        INSERT INTO attempt", "IF false THEN\n        INSERT INTO attempt"),),
+        tests=_tests("people_judge_what_has_no_attempt_either"),
     ),
     Guard(
         name="people judge only what is for review",

@@ -59,6 +59,42 @@ _LEASES: Final = (
         edits=(Edit(_SENDING, "IF braked(p_platform, o.action, o.rail, v_show) AND", "IF false AND"),),
         tests=_tests("a_brake_lets_nothing_new_out"),
     ),
+    Guard(
+        name="a brake holds repeats",
+        why="after somebody has pulled the brake what nobody answered would go on leaving",
+        edits=(
+            Edit(
+                _SENDING,
+                "IF braked(p_platform, o.action, o.rail, v_show) AND NOT coalesce(v_unknown AND a.key_expires_at <= v_now, false) THEN",
+                "IF NOT v_unknown AND braked(p_platform, o.action, o.rail, v_show) THEN",
+            ),
+        ),
+        tests=_tests("a_brake_holds_repeats_as_well"),
+    ),
+    Guard(
+        name="what nobody answered is looked for under a brake",
+        why="while money is stopped nobody would know what has left",
+        edits=(
+            Edit(
+                _SENDING,
+                "IF NOT v_unknown OR o.action <> 'refund' THEN RETURN '{\"status\": \"paused\"}'; END IF;",
+                'RETURN \'{"status": "paused"}\';',
+            ),
+        ),
+        tests=_tests("what_arrived_without_an_answer_is_found_under_a_brake"),
+    ),
+    Guard(
+        name="a key runs out under a brake as well",
+        why="when the brake is let go, a key would be sent that the processor may have forgotten",
+        edits=(
+            Edit(
+                _SENDING,
+                "IF braked(p_platform, o.action, o.rail, v_show) AND NOT coalesce(v_unknown AND a.key_expires_at <= v_now, false) THEN",
+                "IF braked(p_platform, o.action, o.rail, v_show) THEN",
+            ),
+        ),
+        tests=_tests("a_brake_does_not_make_a_key_hold_longer"),
+    ),
 )
 
 _KEYS: Final = (

@@ -49,6 +49,18 @@ _PROOFS: Final = (
         tests=_tests("a_try_that_died_with_its_worker_keeps_its_rail"),
     ),
     Guard(
+        name="the payment is read where it was taken, before a pay-out is sent again",
+        why="what others refunded since would be paid out on top",
+        edits=(
+            Edit(
+                _REFUNDS,
+                "untouched = await self._payment_is_untouched(platform, operation, taken_on, request)",
+                'untouched = rail.traits.pays == "out" or await self._payment_is_untouched(platform, operation, taken_on, request)',
+            ),
+        ),
+        tests=_tests("a_payout_that_came_back_is_not_sent_again_on_top_of_what_others_gave_back_meanwhile"),
+    ),
+    Guard(
         name="the re-read of a dead refund",
         why="a refund that arrived after its refusal would be paid again",
         edits=(Edit(_SENDING, _DEAD, "true"),),
@@ -63,6 +75,15 @@ _PROOFS: Final = (
         why="a refund that arrived since it was read would be paid again",
         edits=(Edit(_SENDING, _DEAD, "(o.proved_at IS NOT NULL)"),),
         tests=_tests("what_was_read_minutes_ago_is_read_again"),
+    ),
+    Guard(
+        name="a second attempt that had to wait is proven again",
+        why="a refund that arrived while the second could not be sent would be paid again",
+        edits=(Edit(_SENDING, " OR seq < a.seq) ORDER BY seq DESC LIMIT 1;", ") ORDER BY seq DESC LIMIT 1;"),),
+        tests=_tests(
+            "a_second_attempt_that_had_to_wait_is_proven_again",
+            "a_second_attempt_that_had_to_wait_is_not_sent_while_nobody_can_be_asked",
+        ),
     ),
     Guard(
         name="not listed is no proof",
@@ -219,7 +240,7 @@ _CHOOSERS: Final = (
     Guard(
         name="a new address needs a strong proof",
         why="whoever reads a customer's mail would have their money sent elsewhere",
-        edits=(Edit(_WHO, "caller.level.at_least(IdentityLevel.STRONG)", "caller.level.at_least(IdentityLevel.CLAIMED)"),),
+        edits=(Edit(_WHO, "level.at_least(IdentityLevel.STRONG)", "level.at_least(IdentityLevel.CLAIMED)"),),
         tests=_tests("money_goes_to_a_new_address_only_for_who_has_proved_strongly_who_they_are"),
     ),
     Guard(

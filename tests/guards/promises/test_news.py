@@ -46,6 +46,26 @@ async def test_a_success_that_comes_after_the_failure_changes_nothing(ground: Gr
     assert await ground.payment(order) == (PRICE, 0, 0)
 
 
+async def test_a_success_after_the_failure_of_the_same_refund_is_a_disagreement_for_people_once(ground: Ground) -> None:
+    """One of the two words is old or wrong. Until people know which, nothing is paid another way without being read again."""
+    order, operation = await _unknown(ground)
+    assert await ground.news(order, operation, "FAILED", **FAILED) == "applied"
+    assert [await ground.news(order, operation, "SUCCEEDED") for _ in range(3)] == ["known"] * 3
+    assert await ground.facts(order, "books_disagree") == 1
+    said = await ground.row("SELECT data FROM order_fact WHERE order_id = $1 AND kind = 'books_disagree'", order.id)
+    told = {"operation": str(operation), "field": "state", "said": "SUCCEEDED", "kept": "FAILED", "provider_ref": "re_1"}
+    assert said["data"] == told
+    assert await ground.value("SELECT count(*) FROM cases WHERE order_id = $1 AND owner = 'queue' AND skill = 'payments'", order.id) == 1
+
+
+async def test_the_failure_of_what_had_succeeded_is_no_disagreement_when_the_success_is_told_again(ground: Ground) -> None:
+    order, operation = await _unknown(ground)
+    for state in ("SUCCEEDED", "FAILED"):
+        assert await ground.news(order, operation, state, **(FAILED if state == "FAILED" else {})) == "applied"
+    assert await ground.news(order, operation, "SUCCEEDED") == "known"
+    assert await ground.facts(order, "books_disagree") == 0
+
+
 async def test_a_failure_that_comes_after_the_success_is_owed_again(ground: Ground) -> None:
     order, operation = await _unknown(ground)
     assert await ground.news(order, operation, "SUCCEEDED") == "applied"
@@ -96,6 +116,30 @@ async def test_a_refund_made_by_others_is_counted_once_whoever_tells_of_it(groun
     document |= {"amount": 900, "currency": "EUR", "source": "first"}
     assert [(await ground.store.refund_news(document))["status"] for _ in range(2)] == ["elsewhere", "known"]
     assert await ground.payment(order) == (0, 0, 900)
+
+
+async def test_a_reference_that_two_payments_share_is_nobodys_and_people_hear_of_it_once(ground: Ground) -> None:
+    """Whichever of them was meant, the other would count as paid back."""
+    first, second = await ground.order(), await ground.order()
+    await ground.pool.execute("UPDATE payment SET provider_ref = $2 WHERE order_id = $1", second.id, first.refs[0])
+    document: dict[str, Any] = {"rail": "first", "payment_ref": first.refs[0], "provider_ref": "re_whose", "state": "SUCCEEDED"}
+    document |= {"amount": 900, "currency": "EUR", "source": "first"}
+    assert [(await ground.store.refund_news(document))["status"] for _ in range(2)] == ["unknown_payment"] * 2
+    assert [await ground.payment(order) for order in (first, second)] == [(0, 0, 0)] * 2
+    alerts = await ground.pool.fetch(
+        "SELECT DISTINCT c.id, t.data, c.owner, c.skill FROM timeline t JOIN cases c ON c.platform_id = t.platform_id AND c.id = t.case_id"
+        " WHERE t.platform_id = $1 AND t.kind = 'payment_ambiguous'",
+        ground.platform,
+    )
+    assert [(one["data"], one["owner"], one["skill"]) for one in alerts] == [({"ref": first.refs[0]}, "queue", "operations")]
+
+
+async def test_our_own_refund_is_known_though_two_payments_share_a_reference(ground: Ground) -> None:
+    order, operation = await _unknown(ground)
+    other = await ground.order()
+    await ground.pool.execute("UPDATE payment SET provider_ref = $2 WHERE order_id = $1", other.id, order.refs[0])
+    assert await ground.news(order, operation, "SUCCEEDED") == "applied"
+    assert [await ground.payment(one) for one in (order, other)] == [(0, PRICE, 0), (0, 0, 0)]
 
 
 async def test_a_notification_is_kept_once(ground: Ground) -> None:

@@ -85,3 +85,19 @@ async def test_people_judge_only_what_nobody_could_be_sure_of(ground: Ground, *,
     judged = await ground.value("SELECT operation_judge($1, $2, 'Ana', $3, 're_1')", ground.platform, operation, moved)
     assert judged["status"] == "not_in_review"
     assert await ground.payment(order) == (PRICE, 0, 0)
+
+
+@pytest.mark.parametrize("moved", [True, False])
+async def test_people_judge_what_has_no_attempt_either(ground: Ground, *, moved: bool) -> None:
+    """A comparison with the processor's list made it unsure before anything of it was sent."""
+    order, operation = await ground.refund()
+    await ground.pool.execute("SELECT operation_unsure(o, 'refund_unsure', '{}', app_now()) FROM operation o WHERE id = $1", operation)
+    judged = await ground.value(
+        "SELECT operation_judge($1, $2, 'Ana', $3, $4)", ground.platform, operation, moved, "re_1" if moved else None
+    )
+    assert judged["status"] == "settled"
+    assert await ground.attempts(operation) == [("first", "SUCCEEDED" if moved else "FAILED")]
+    assert await ground.payment(order) == (0, PRICE if moved else 0, 0)
+    assert (await ground.operation(operation))["ended_at"] is not None
+    await ground.operations.take(ground.platform, operation)
+    assert ground.first.sent == []

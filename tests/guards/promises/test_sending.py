@@ -214,6 +214,50 @@ async def test_a_refused_connection_after_a_lost_answer_proves_nothing_about_it(
 # ------------------------------------------------------------------------------------------------------------ brakes
 
 
+async def _brake(ground: Ground, scope: str = "all", ref: str = "-") -> None:
+    await ground.pool.execute("SELECT brake_put($1, $2, $3, 'look', 'Ana')", ground.platform, scope, ref)
+
+
+async def _release(ground: Ground) -> None:
+    assert await ground.value("SELECT brake_release($1, 'all', '-', '', 'Ana')", ground.platform) is not None
+
+
+async def test_a_brake_holds_repeats_as_well(ground: Ground) -> None:
+    """What nobody answered may be on its way; the same again would still be money that leaves while money is stopped."""
+    _, operation = await ground.refund()
+    ground.first.answers = [SILENT]
+    await ground.advance(operation)
+    await _brake(ground)
+    for _ in range(2):
+        await ground.advance(operation)
+    assert len(ground.first.sent) == 1
+    assert (await ground.operation(operation))["state"] == "SENT"
+    await _release(ground)
+    await ground.advance(operation)
+    assert (len(ground.first.sent), len(set(ground.first.sent))) == (2, 1)
+    assert ground.first.total == PRICE
+
+
+async def test_what_arrived_without_an_answer_is_found_under_a_brake(ground: Ground) -> None:
+    order, operation = await ground.refund()
+    ground.first.answers = [LOST]
+    await ground.advance(operation)
+    await _brake(ground, "rail", "first")
+    await ground.advance(operation)
+    assert len(ground.first.sent) == 1
+    assert await ground.payment(order) == (0, PRICE, 0)
+
+
+async def test_a_brake_does_not_make_a_key_hold_longer(ground: Ground) -> None:
+    _, operation = await ground.refund()
+    ground.first.answers = [SILENT]
+    await ground.advance(operation)
+    await _brake(ground)
+    await ground.pass_time(DAY + HOUR)
+    await ground.advance(operation)
+    assert (await ground.operation(operation))["state"] == "NEEDS_REVIEW"
+
+
 @pytest.mark.parametrize(("scope", "ref"), [("all", ""), ("action", "refund"), ("rail", "first")])
 async def test_a_brake_lets_nothing_new_out(ground: Ground, scope: str, ref: str) -> None:
     _, operation = await ground.refund()

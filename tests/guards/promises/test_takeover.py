@@ -15,6 +15,7 @@ from service.model import IdentityLevel
 from service.plan import Rules
 from service.ports import Declined, Unavailable
 from tests.guards.ground import PRICE, SILENT, Answer, Ground, Order, failed
+from tests.keys import fresh_key
 
 MINUTES = timedelta(minutes=2)
 HOURS = timedelta(hours=2)
@@ -90,6 +91,63 @@ async def test_what_was_read_minutes_ago_is_read_again(ground: Ground) -> None:
     await ground.advance(operation)
     await _paid_once_by(ground, "first")
     assert await ground.payment(order) == (0, PRICE, 0)
+
+
+async def test_a_second_attempt_that_had_to_wait_is_proven_again(ground: Ground) -> None:
+    """It was proven, opened, and could not be sent for hours; meanwhile the first has arrived."""
+    order, operation = await ground.refund()
+    ground.first.answers = [Declined("declined")]
+    await ground.advance(operation)
+    first = await ground.attempt_of(operation)
+    assert await ground.choose(operation) == "chosen"
+    ground.second.answers = [AWAY]
+    await ground.advance(operation)
+    assert await ground.attempts(operation) == [("first", "REJECTED"), ("second", "PREPARED")]
+    await ground.pass_time(HOURS)
+    ground.first.arrives_late(first)
+    for _ in range(2):
+        await ground.advance(operation)
+    assert len(ground.second.sent) == 1
+    await _paid_once_by(ground, "first")
+    assert await ground.payment(order) == (PRICE, 0, PRICE)
+    row = await ground.operation(operation)
+    assert (row["state"], row["holds"]) == ("HELD", ["excess"])
+
+
+async def test_a_second_attempt_that_had_to_wait_is_not_sent_while_nobody_can_be_asked(ground: Ground) -> None:
+    _, operation = await _closed_card(ground)
+    ground.first.listed_as = failed("expired_or_canceled_card")
+    ground.second.answers = [AWAY]
+    await ground.advance(operation)
+    await ground.pass_time(HOURS)
+    ground.first.finds = False
+    await ground.advance(operation)
+    assert len(ground.second.sent) == 1
+
+
+async def test_a_second_attempt_that_had_to_wait_goes_when_the_first_is_still_dead(ground: Ground) -> None:
+    _, operation = await _closed_card(ground)
+    ground.first.listed_as = failed("expired_or_canceled_card")
+    ground.second.answers = [AWAY]
+    await ground.advance(operation)
+    await ground.pass_time(HOURS)
+    await ground.advance(operation)
+    await _paid_once_by(ground, "second")
+    assert len(set(ground.second.sent)) == 1
+
+
+async def test_a_payout_that_came_back_is_not_sent_again_on_top_of_what_others_gave_back_meanwhile(ground: Ground) -> None:
+    _, operation = await _closed_card(ground)
+    ground.first.listed_as = failed("expired_or_canceled_card")
+    ground.second.answers = [failed("insufficient_funds")]
+    ground.second.listed_as = failed("insufficient_funds")
+    await ground.advance(operation)
+    assert ((await ground.operation(operation))["state"], len(ground.second.sent)) == ("READY", 1)
+    await ground.pass_time(HOURS)
+    ground.first.others_minor = PRICE
+    for _ in range(2):
+        await ground.advance(operation)
+    assert len(ground.second.sent) == 1
 
 
 async def test_what_a_worker_read_before_its_lease_was_lost_proves_nothing(ground: Ground) -> None:
@@ -285,7 +343,8 @@ async def test_money_goes_to_a_new_address_only_for_who_has_proved_strongly_who_
     ground.first.answers = [failed("expired_or_canceled_card")]
     await ground.advance(operation)
     chosen = Chosen(operation=operation, rail="second", address="mira@example.org", checked=None)
-    assert await _choices(ground).choose(_customer(ground, level), order.case, chosen) == status
+    customer = _customer(ground, level)
+    assert await _choices(ground).choose(customer, fresh_key(ground.platform), order.case, chosen, level=level) == status
 
 
 async def test_a_way_that_was_not_offered_cannot_be_chosen(ground: Ground) -> None:
@@ -294,7 +353,9 @@ async def test_a_way_that_was_not_offered_cannot_be_chosen(ground: Ground) -> No
     await ground.advance(operation)
     await ground.pool.execute("UPDATE platform SET settings = '{}' WHERE id = $1", ground.platform)
     chosen = Chosen(operation=operation, rail="second", address="mira@example.org", checked=None)
-    assert await _choices(ground).choose(_customer(ground, IdentityLevel.STRONG), order.case, chosen) == "not_offered"
+    strong = IdentityLevel.STRONG
+    customer = _customer(ground, strong)
+    assert await _choices(ground).choose(customer, fresh_key(ground.platform), order.case, chosen, level=strong) == "not_offered"
 
 
 async def test_an_agents_choice_waits_for_a_second_person(ground: Ground) -> None:
@@ -305,7 +366,7 @@ async def test_an_agents_choice_waits_for_a_second_person(ground: Ground) -> Non
         kind="agent", platform_id=ground.platform, platform="shop", id=uuid4(), name="agent:Ana", agent_id=ground.agent, role="lead"
     )
     chosen = Chosen(operation=operation, rail="second", address="mira@example.org", checked="passport")
-    assert await _choices(ground).choose(agent, order.case, chosen) == "held"
+    assert await _choices(ground).choose(agent, fresh_key(ground.platform), order.case, chosen, level=None) == "held"
     row = await ground.operation(operation)
     assert (row["state"], row["approvals_needed"]) == ("HELD", 2)
 

@@ -172,6 +172,38 @@ async def test_a_keyboard_alone_does_a_whole_case(console: Console, night: Night
     assert (await case_now(night, case))["status"] == "resolved"
 
 
+# A key in the very turn in which the page has changed: sooner than any hand, and later than any effect may be.
+_AT_ONCE: Final = """
+([key, gone]) => new Promise((resolve) => {
+    const at = () => document.activeElement ?? document.body;
+    const press = (key) => at().dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+    const done = async (changes, watch) => {
+        if (document.querySelector(gone)) return;
+        watch.disconnect();
+        press(key);
+        // The page is drawn anew within this turn.
+        for (let turn = 0; turn < 3; turn += 1) await null;
+        resolve(at().ariaLabel ?? at().tagName);
+    };
+    new MutationObserver(done).observe(document.body, { childList: true, subtree: true });
+    press('Escape');
+})
+"""
+
+
+async def test_the_first_key_after_something_closed_is_the_pages_and_the_next_is_text(console: Console, night: Night) -> None:
+    page = await console.agent()
+    await opens(page, await double_charge(night, "KEYS-2"), "Charged twice")
+    await takes(page)
+    await page.get_by_role("button", name=re.compile("Send back €45.00, the second charge")).click()
+    await expect(page.get_by_role("textbox", name="Why, in your words")).to_be_focused()
+    assert await page.evaluate(_AT_ONCE, ["n", ".acting"]) == "Note for the desk"
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("e")
+    await expect(page.get_by_role("dialog", name="End the case")).to_be_visible()
+    assert await page.evaluate(_AT_ONCE, ["c", "dialog"]) == "Reply to the customer"
+
+
 async def tab_to(page: Page, name: str) -> None:
     """By the tabulator alone, within as many steps as a page has stops."""
     field = page.get_by_role("textbox", name=name)

@@ -1,6 +1,6 @@
 // The keyboard: one listener, bindings by page, never while typing, all of them listed under `?`, and one switch that turns them off.
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 export interface Binding {
   /** as `KeyboardEvent.key` names it: "j", "?", "Enter" */
@@ -28,12 +28,12 @@ const layers: Layer[] = [];
 /** grows whenever what is listed may have changed */
 export const keysChanged = signal(0);
 
-/** Binds keys while the component is there. */
+/** Binds keys while the component is there: from when it is drawn until it is gone, not a moment later, as effects after the paint are. */
 export function useKeys(bindings: readonly Binding[], options: { modal?: boolean } = {}): void {
   const layer = useRef<Layer>({ bindings: [], modal: options.modal ?? false });
   layer.current.bindings = bindings;
   layer.current.modal = options.modal ?? false;
-  useEffect(() => {
+  useLayoutEffect(() => {
     const mine = layer.current;
     layers.push(mine);
     keysChanged.value += 1;

@@ -1,7 +1,7 @@
 // A dialog over the page: focus goes in, stays in, and comes back to where it was; Escape closes it unless it has to be answered.
 // One that comes unasked takes no letter from who is typing: it stands beside the page until the caret leaves the field.
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { isTyping, useModalKeys } from "../keys";
 import { announce } from "../store/announce";
 import { Button } from "./button";
@@ -20,7 +20,8 @@ export function Dialog({ title, children, onClose, large, unasked }: Props) {
   const element = useRef<HTMLDialogElement>(null);
   const id = useId();
   useModalKeys();
-  useEffect(() => {
+  // With the drawing, not after it: no key between the two is the page's.
+  useLayoutEffect(() => {
     const before = document.activeElement;
     const dialog = element.current;
     const over = (): void => {

@@ -1,5 +1,5 @@
 // Over the page when the session has ended: sign in again and go on where you were; nothing typed is touched.
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import type { SignInWays } from "../contract";
 import { readSession, session, signedOut, waysToSignIn } from "../store/session";
 import { Failed, Skeleton } from "./bits";
@@ -20,7 +20,7 @@ function Ask() {
   const form = useRef<HTMLDivElement>(null);
   const known = ways.data.value !== undefined;
   // The ways come a moment after the dialog: focus goes to the first of them, and takes the caret from nobody.
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (known && document.activeElement?.matches("dialog, body")) form.current?.querySelector<HTMLElement>("a, input")?.focus();
   }, [known]);
   useEffect(() => {

@@ -1,7 +1,7 @@
 // The bar on top: where you are, how long customers wait now, search, and yourself.
 import { useSignal } from "@preact/signals";
 import { useLocation } from "preact-iso";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { liveState, waitQuote } from "../store/queue";
 import { isLead, session, setAvailable, signOut } from "../store/session";
 import { setTheme, theme, type Theme } from "../store/theme";
@@ -101,7 +101,7 @@ function Me({ onHelp }: { onHelp: () => void }) {
   const open = useSignal(false);
   const box = useRef<HTMLDivElement>(null);
   const me = session.value;
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!open.value) return undefined;
     const away = (event: Event): void => {
       if (!(event.target instanceof Node) || !box.current?.contains(event.target)) open.value = false;

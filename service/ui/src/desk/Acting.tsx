@@ -1,7 +1,7 @@
 // Acting: what would happen is shown in place, a yes needs a reason, and is bound to the facts that were seen. The result lands on the timeline.
 import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { ApiProblem, get, post } from "../api";
 import { Failed, Field, Notice, Skeleton, Tag } from "../components/bits";
 import { Button } from "../components/button";
@@ -39,7 +39,7 @@ export function ActionPanel(props: Props) {
   const { doing } = props;
   const panel = useRef<HTMLElement>(null);
   // Focus goes to what is asked, and comes back to where it was.
-  useEffect(() => {
+  useLayoutEffect(() => {
     const before = document.activeElement;
     const here = panel.current;
     here?.focus();
@@ -250,7 +250,7 @@ interface ReasonProps {
 function ReasonForm({ reason, label, hint, children }: ReasonProps) {
   const form = useRef<HTMLFormElement>(null);
   // The reason is the one thing that is asked: the caret waits there, unless somebody has gone elsewhere.
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (document.activeElement?.classList.contains("acting")) form.current?.querySelector("textarea")?.focus();
   }, []);
   return (

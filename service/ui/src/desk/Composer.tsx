@@ -65,40 +65,39 @@ export function Composer({ id, shown, mine, handle, onSent }: Props) {
     field.style.setProperty("height", "auto");
     field.style.setProperty("height", `${Math.min(field.scrollHeight + 2, innerHeight * 0.34)}px`);
   };
+  // The field is ready as soon as it is drawn, before the next key: what is typed right after `c` is text and no shortcut.
+  const wanted = useRef<((field: HTMLTextAreaElement) => void)[]>([]);
+  const asked = useSignal(0);
+  useLayoutEffect(() => {
+    const field = box.current;
+    if (field) for (const act of wanted.current.splice(0)) act(field);
+  }, [asked.value]);
   const show = (which: Kind, focus: boolean): void => {
     kind.value = which;
     isOpen.value = true;
     empty.value = bodies.current[which].trim() === "";
-    queueMicrotask(() =>
-      requestAnimationFrame(() => {
-        const field = box.current;
-        if (!field) return;
-        if (field.value !== bodies.current[which]) field.value = bodies.current[which];
-        fit();
-        if (focus) {
-          field.focus();
-          field.setSelectionRange(field.value.length, field.value.length);
-        }
-      }),
-    );
+    wanted.current.push((field) => {
+      if (field.value !== bodies.current[which]) field.value = bodies.current[which];
+      fit();
+      if (!focus) return;
+      field.focus();
+      field.setSelectionRange(field.value.length, field.value.length);
+    });
+    asked.value += 1;
   };
   /** Puts a text where the caret is, so that what was typed stays. */
   const put = (text: string): void => {
     show("reply", true);
-    requestAnimationFrame(() =>
-      requestAnimationFrame(() => {
-        const field = box.current;
-        if (!field) return;
-        const before = field.value.slice(0, field.selectionStart);
-        const space = before !== "" && !/\s$/.test(before) ? "\n\n" : "";
-        field.setRangeText(space + text, field.selectionStart, field.selectionEnd, "end");
-        const gap = UNFILLED.exec(field.value);
-        if (gap) field.setSelectionRange(gap.index, gap.index + gap[0].length);
-        write(field.value);
-        fit();
-        field.focus();
-      }),
-    );
+    wanted.current.push((field) => {
+      const before = field.value.slice(0, field.selectionStart);
+      const space = before !== "" && !/\s$/.test(before) ? "\n\n" : "";
+      field.setRangeText(space + text, field.selectionStart, field.selectionEnd, "end");
+      const gap = UNFILLED.exec(field.value);
+      if (gap) field.setSelectionRange(gap.index, gap.index + gap[0].length);
+      write(field.value);
+      fit();
+      field.focus();
+    });
   };
   const readMacros = async (): Promise<readonly Macro[]> => {
     if (macros.value.length === 0) macros.value = (await get<{ macros: Macro[] }>(`/v1/cases/${id}/macros`)).macros;

@@ -1,6 +1,6 @@
 // Texts at hand: found by typing, filled in with what the case knows, what is missing said.
 import { useSignal } from "@preact/signals";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useId, useLayoutEffect, useRef } from "preact/hooks";
 import { Icon } from "../components/icon";
 import type { Macro } from "../contract";
 
@@ -16,7 +16,7 @@ export function MacroList({ macros, onChoose, onClose }: Props) {
   const field = useRef<HTMLInputElement>(null);
   const list = useRef<HTMLUListElement>(null);
   const id = useId();
-  useEffect(() => field.current?.focus(), []);
+  useLayoutEffect(() => field.current?.focus(), []);
   const wanted = typed.value.toLowerCase();
   const found = macros.filter((one) => `${one.title} ${one.body}`.toLowerCase().includes(wanted));
   const move = (to: number): void => {

@@ -1,6 +1,6 @@
 // Search: one field, exact things (an order, a case, a payment, an e-mail address), and results one walks through with the keys.
 import { useLocation } from "preact-iso";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { get } from "../api";
 import { Empty, Id, Tag, type Hue } from "../components/bits";
 import { Icon, type IconName } from "../components/icon";
@@ -38,7 +38,7 @@ export default function SearchPage() {
     links[Math.max(0, Math.min(links.length - 1, at < 0 ? 0 : at + by))]?.focus();
   };
   useKeys(MOVES.map(([key, by]) => ({ key, label: by > 0 ? "Next result" : "Result before", run: () => move(by) })));
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (asked === "" && field.current?.offsetParent) field.current.focus();
   }, []);
   useEffect(() => {

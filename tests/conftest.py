@@ -78,3 +78,10 @@ async def fresh_pool(fresh_database_url: str) -> AsyncIterator[Pool]:
     """A pool on this test's own database."""
     async with await open_pool(fresh_database_url, size=20) as opened:
         yield opened
+
+
+@pytest.fixture
+async def still_pool(fresh_pool: Pool) -> Pool:
+    """The same, and time stands still but for what the test lets pass: how busy the machine is decides nothing."""
+    await fresh_pool.execute("UPDATE app_clock SET stopped_at = clock_timestamp()")
+    return fresh_pool

@@ -22,6 +22,13 @@ _ROOT: Final = Path(tempfile.gettempdir()) / f"makegood-tests-{os.getuid()}"
 # Any fixed number: the worker that holds this lock builds the template, the others wait for it.
 _TEMPLATE_LOCK: Final = 7_310_579
 
+# The installation's one clock, as migration 0001 has it, which a test may stop besides: from then on only the test moves it.
+_STOPPABLE: Final = """
+    ALTER TABLE app_clock ADD COLUMN stopped_at timestamptz;
+    CREATE OR REPLACE FUNCTION app_now() RETURNS timestamptz LANGUAGE sql VOLATILE
+        AS 'SELECT coalesce(stopped_at, clock_timestamp()) + ahead FROM app_clock';
+"""
+
 
 def folder_of_run() -> Path:
     """Test runs that this one starts as children inherit its name, and share its server."""
@@ -52,6 +59,11 @@ async def migrated_template(dsn: str) -> str:
 
     async def build(url: str) -> None:
         await migrate.migrate(url)
+        connection = await asyncpg.connect(url)
+        try:
+            await connection.execute(_STOPPABLE)
+        finally:
+            await connection.close()
 
     return await _template(dsn, template_name(), build)
 

@@ -12,8 +12,8 @@ from tests.identity.world import Shop, World, calling
 
 
 @pytest.fixture
-async def world(fresh_pool: Pool) -> World:
-    return World(fresh_pool)
+async def world(still_pool: Pool) -> World:
+    return World(still_pool)
 
 
 @pytest.fixture

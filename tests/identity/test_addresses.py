@@ -58,9 +58,9 @@ def test_letters_with_a_plainer_form_and_capitals_beyond_ascii_prove_nothing(add
     assert provable(address) is proves
 
 
-async def test_the_database_folds_every_letter_as_we_do(fresh_pool: Pool) -> None:
+async def test_the_database_folds_every_letter_as_we_do(still_pool: Pool) -> None:
     letters = [chr(code) for code in range(1, sys.maxunicode // 8) if not 0xD800 <= code <= 0xDFFF]
-    assert await fresh_pool.fetchval(
+    assert await still_pool.fetchval(
         "SELECT array_agg(address_folded(c) ORDER BY n) FROM unnest($1::text[]) WITH ORDINALITY AS a (c, n)", letters
     ) == [folded(letter) for letter in letters]
 
@@ -139,11 +139,11 @@ class _Platform:
 
 @pytest.mark.parametrize(("typed", "letters"), [(MIRA, 1), ("M\u0131ra@example.org", 0), ("M\u0130ra@example.org", 0)])
 async def test_so_does_one_for_an_order_that_was_bought_a_minute_ago(
-    fresh_pool: Pool, http: httpx.AsyncClient, typed: str, letters: int
+    still_pool: Pool, http: httpx.AsyncClient, typed: str, letters: int
 ) -> None:
-    shop = await Shop.opens(fresh_pool, {"source": {"kind": "http", "url": "https://system.example", "token": "sealed:x"}})
+    shop = await Shop.opens(still_pool, {"source": {"kind": "http", "url": "https://system.example", "token": "sealed:x"}})
     system = _Platform(shop)
-    world = World(fresh_pool, in_step=InStep(system, system.was_read))
+    world = World(still_pool, in_step=InStep(system, system.was_read))
     assert (await (await arrives(http, shop)).ask_for_code(typed, "NEW1")).status_code == 202
     await world.deliver()
     assert (len(world.codes_to("Mira@Example.org")), len(world.mailer.messages)) == (letters, letters)

@@ -296,9 +296,9 @@ async def test_what_ran_out_is_forgotten(world: World, shop: Shop, http: httpx.A
 
 @pytest.mark.parametrize("limit", [one for one in Limits.__struct_fields__ if one.startswith("codes_")])
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
-async def test_each_limit_holds_and_reads_the_same_for_known_and_unknown(fresh_pool: Pool, limit: str, known: bool) -> None:  # noqa: FBT001 - one case each
-    world = World(fresh_pool, limits=Limits(**{limit: (2, 600)}))
-    shop = await Shop.opens(fresh_pool)
+async def test_each_limit_holds_and_reads_the_same_for_known_and_unknown(still_pool: Pool, limit: str, known: bool) -> None:  # noqa: FBT001 - one case each
+    world = World(still_pool, limits=Limits(**{limit: (2, 600)}))
+    shop = await Shop.opens(still_pool)
     order = await shop.sells(MIRA)
     email, ref = (MIRA, order.ref) if known else ("no@example.org", "NONE")
     async with calling(world.app()) as http:
@@ -309,28 +309,28 @@ async def test_each_limit_holds_and_reads_the_same_for_known_and_unknown(fresh_p
         assert refused.status_code == 429
         assert refused.json()["type"] == "urn:makegood:problem:too_many_requests"
         assert 1 <= int(refused.headers["Retry-After"]) <= 600
-        await time_passes(fresh_pool, int(refused.headers["Retry-After"]))
+        await time_passes(still_pool, int(refused.headers["Retry-After"]))
         assert (await customer.ask_for_code(email, ref)).status_code == 202
-    assert await fresh_pool.fetchval("SELECT count(*) FROM rate WHERE bucket LIKE '%' || $1 || '%'", email) == 0
+    assert await still_pool.fetchval("SELECT count(*) FROM rate WHERE bucket LIKE '%' || $1 || '%'", email) == 0
 
 
-async def test_tries_are_limited_over_sessions(fresh_pool: Pool) -> None:
-    world = World(fresh_pool, limits=Limits(tries_per_client=(3, 600)))
-    shop = await Shop.opens(fresh_pool)
+async def test_tries_are_limited_over_sessions(still_pool: Pool) -> None:
+    world = World(still_pool, limits=Limits(tries_per_client=(3, 600)))
+    shop = await Shop.opens(still_pool)
     async with calling(world.app()) as http:
         customers = [await Customer.arrives(http, shop.slug) for _ in range(4)]
         answers = [(await customer.verify("000000")).status_code for customer in customers]
     assert answers == [422, 422, 422, 429]
 
 
-async def test_what_the_bench_measures_is_both_paths(fresh_pool: Pool) -> None:
-    world = World(fresh_pool, limits=BOUNDLESS)
-    shop = await Shop.opens(fresh_pool)
+async def test_what_the_bench_measures_is_both_paths(still_pool: Pool) -> None:
+    world = World(still_pool, limits=BOUNDLESS)
+    shop = await Shop.opens(still_pool)
     order = await shop.sells(MIRA)
     platform = await world.platforms.by_slug(shop.slug)
     assert platform is not None
     medians = await ask_for_codes(world.identity, platform, known=(MIRA, order.ref), rounds=3)
     assert medians.difference_ms >= 0
     assert await world.deliver() == 6
-    written = await fresh_pool.fetchval("SELECT count(*) FROM one_time_code WHERE platform_id = $1 AND email IS NOT NULL", shop.id)
+    written = await still_pool.fetchval("SELECT count(*) FROM one_time_code WHERE platform_id = $1 AND email IS NOT NULL", shop.id)
     assert written == 3

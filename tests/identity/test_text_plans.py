@@ -34,9 +34,9 @@ async def _sells_many(pool: Pool, shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-async def test_nobody_reads_all_people_to_find_who_asks(fresh_pool: Pool, fresh_database_url: str, mode: str) -> None:
-    shop = await Shop.opens(fresh_pool)
-    await _sells_many(fresh_pool, shop)
+async def test_nobody_reads_all_people_to_find_who_asks(still_pool: Pool, fresh_database_url: str, mode: str) -> None:
+    shop = await Shop.opens(still_pool)
+    await _sells_many(still_pool, shop)
     caller = Caller(
         kind="customer",
         platform_id=shop.id,

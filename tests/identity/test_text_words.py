@@ -83,9 +83,9 @@ async def _customer(world: World, settings: dict[str, Any]) -> AsyncIterator[Cus
     ],
 )
 async def test_the_code_is_bound_to_the_platforms_page_or_ours_and_to_no_other(
-    fresh_pool: Pool, origin: str, public: str | None, line: str | None
+    still_pool: Pool, origin: str, public: str | None, line: str | None
 ) -> None:
-    world = World(fresh_pool, public_url=public)
+    world = World(still_pool, public_url=public)
     async with _customer(world, {"origins": [SHOP_PAGE]}) as customer:
         asked = CodeAsked(email=MIRA, order_ref=None, language="en", client="192.0.2.1", channel="text", origin=origin)
         await world.identity.request_code(await who_is(world, customer), asked)
@@ -95,8 +95,8 @@ async def test_the_code_is_bound_to_the_platforms_page_or_ours_and_to_no_other(
     assert last.startswith(line) if line else "@" not in text.body
 
 
-async def test_the_page_that_asks_is_the_one_that_the_code_is_for(fresh_pool: Pool) -> None:
-    world = World(fresh_pool)
+async def test_the_page_that_asks_is_the_one_that_the_code_is_for(still_pool: Pool) -> None:
+    world = World(still_pool)
     async with _customer(world, {"origins": [SHOP_PAGE]}) as customer:
         assert (await customer.ask_for_text(MIRA, origin="https://evil.example")).status_code == 403
         assert (await customer.ask_for_text(MIRA, origin=SHOP_PAGE)).status_code == 202
@@ -106,8 +106,8 @@ async def test_the_page_that_asks_is_the_one_that_the_code_is_for(fresh_pool: Po
     assert text.body.endswith(f"\n\n@shop.example #{code}")
 
 
-async def test_the_text_is_in_the_customers_language_where_the_platform_has_it(fresh_pool: Pool) -> None:
-    world = World(fresh_pool)
+async def test_the_text_is_in_the_customers_language_where_the_platform_has_it(still_pool: Pool) -> None:
+    world = World(still_pool)
     async with _customer(world, {"languages": ["de", "ar"]}) as customer:
         for locale in ("ar", "ja"):
             await customer.ask_for_text(MIRA, locale=locale)
@@ -135,13 +135,13 @@ class _Platform:
         return
 
 
-async def test_an_order_that_was_bought_a_minute_ago_is_asked_for_at_its_platform(fresh_pool: Pool, http: httpx.AsyncClient) -> None:
-    shop = await Shop.opens(fresh_pool, {"source": {"kind": "http", "url": "https://system.example", "token": "sealed:x"}})
+async def test_an_order_that_was_bought_a_minute_ago_is_asked_for_at_its_platform(still_pool: Pool, http: httpx.AsyncClient) -> None:
+    shop = await Shop.opens(still_pool, {"source": {"kind": "http", "url": "https://system.example", "token": "sealed:x"}})
     system = _Platform(shop, "NEW1")
-    world = World(fresh_pool, in_step=InStep(system, system.was_read))
+    world = World(still_pool, in_step=InStep(system, system.was_read))
     customer = await arrives(http, shop)
     await customer.ask_for_text(MIRA, "NEW1")
-    job = await fresh_pool.fetchval("SELECT payload FROM pgqueuer WHERE entrypoint = 'send_text'")
+    job = await still_pool.fetchval("SELECT payload FROM pgqueuer WHERE entrypoint = 'send_text'")
     with pytest.raises(Unavailable):
         await world.texts.send_text(job)
     system.answers = True

@@ -405,9 +405,9 @@ UNSEEN = ("texts_per_phone", "texts_per_phone_and_day", "texts_per_platform")
 
 @pytest.mark.parametrize("limit", [one for one in Limits.__struct_fields__ if one.startswith("texts_") and one not in UNSEEN])
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
-async def test_each_limit_holds_and_reads_the_same_for_known_and_unknown(fresh_pool: Pool, limit: str, known: bool) -> None:  # noqa: FBT001 - one case each
-    world = World(fresh_pool, limits=Limits(**{limit: (2, 600)}))
-    shop = await Shop.opens(fresh_pool)
+async def test_each_limit_holds_and_reads_the_same_for_known_and_unknown(still_pool: Pool, limit: str, known: bool) -> None:  # noqa: FBT001 - one case each
+    world = World(still_pool, limits=Limits(**{limit: (2, 600)}))
+    shop = await Shop.opens(still_pool)
     order = await shop.sells(MIRA, phone=PHONE)
     email, ref = (MIRA, order.ref) if known else ("no@example.org", "NONE")
     async with calling(world.app()) as http:
@@ -418,25 +418,25 @@ async def test_each_limit_holds_and_reads_the_same_for_known_and_unknown(fresh_p
         assert refused.status_code == 429
         assert 1 <= int(refused.headers["Retry-After"]) <= 600
         assert (await customer.ask_for_code(email, ref)).status_code == 202  # the other way is open
-    assert await fresh_pool.fetchval("SELECT count(*) FROM rate WHERE bucket LIKE '%' || $1 || '%'", email) == 0
+    assert await still_pool.fetchval("SELECT count(*) FROM rate WHERE bucket LIKE '%' || $1 || '%'", email) == 0
 
 
 @pytest.mark.parametrize("limit", UNSEEN)
-async def test_what_is_sent_has_limits_that_nobody_sees(fresh_pool: Pool, limit: str) -> None:
-    world = World(fresh_pool, limits=Limits(**{limit: (2, 86400)}))
-    shop = await Shop.opens(fresh_pool)
+async def test_what_is_sent_has_limits_that_nobody_sees(still_pool: Pool, limit: str) -> None:
+    world = World(still_pool, limits=Limits(**{limit: (2, 86400)}))
+    shop = await Shop.opens(still_pool)
     await shop.sells(MIRA, phone=PHONE)
     async with calling(world.app()) as http:
         for _ in range(3):
             assert (await (await arrives(http, shop)).ask_for_text(MIRA)).status_code == 202
             await world.deliver()
     assert len(world.texts_to(PHONE)) == 2
-    assert await fresh_pool.fetchval("SELECT count(*) FROM rate WHERE bucket LIKE '%7700900101%'") == 0
+    assert await still_pool.fetchval("SELECT count(*) FROM rate WHERE bucket LIKE '%7700900101%'") == 0
 
 
-async def test_one_phone_does_not_use_up_its_platforms_day(fresh_pool: Pool) -> None:
-    world = World(fresh_pool, limits=Limits(texts_per_phone=(1, 86400), texts_per_platform=(2, 86400)))
-    shop = await Shop.opens(fresh_pool)
+async def test_one_phone_does_not_use_up_its_platforms_day(still_pool: Pool) -> None:
+    world = World(still_pool, limits=Limits(texts_per_phone=(1, 86400), texts_per_platform=(2, 86400)))
+    shop = await Shop.opens(still_pool)
     await shop.sells(MIRA, phone=PHONE)
     await shop.sells(LEO, phone=OTHER)
     async with calling(world.app()) as http:
@@ -449,14 +449,14 @@ async def test_one_phone_does_not_use_up_its_platforms_day(fresh_pool: Pool) -> 
 # ----------------------------------------------------------------------------------------------------------- the background
 
 
-async def test_where_nobody_sends_texts_the_answer_says_so(fresh_pool: Pool) -> None:
-    world = World(fresh_pool, texts=False)
-    shop = await Shop.opens(fresh_pool)
+async def test_where_nobody_sends_texts_the_answer_says_so(still_pool: Pool) -> None:
+    world = World(still_pool, texts=False)
+    shop = await Shop.opens(still_pool)
     async with calling(world.app()) as http:
         customer = await arrives(http, shop)
         answer = await customer.ask_for_text(MIRA)
         assert (answer.status_code, answer.json()["type"]) == (409, "urn:makegood:problem:no_texts")
-    assert await fresh_pool.fetchval("SELECT count(*) FROM one_time_code") == 0
+    assert await still_pool.fetchval("SELECT count(*) FROM one_time_code") == 0
 
 
 @pytest.mark.parametrize("failure", [Declined("not_found"), Unavailable("down", never_sent=True)])
@@ -488,13 +488,13 @@ async def test_a_text_that_may_have_left_is_not_paid_for_twice(world: World, sho
     assert (await customer.verify(world.texts_to(PHONE)[0])).status_code == 200
 
 
-async def test_a_text_that_waits_for_its_sender_uses_up_no_limit_meanwhile(fresh_pool: Pool) -> None:
-    world = World(fresh_pool, limits=Limits(texts_per_phone=(1, 86400), texts_per_platform=(1, 86400)))
-    shop = await Shop.opens(fresh_pool)
+async def test_a_text_that_waits_for_its_sender_uses_up_no_limit_meanwhile(still_pool: Pool) -> None:
+    world = World(still_pool, limits=Limits(texts_per_phone=(1, 86400), texts_per_platform=(1, 86400)))
+    shop = await Shop.opens(still_pool)
     await shop.sells(MIRA, phone=PHONE)
     async with calling(world.app()) as http:
         await (await arrives(http, shop)).ask_for_text(MIRA)
-    job = await fresh_pool.fetchval("SELECT payload FROM pgqueuer WHERE entrypoint = 'send_text'")
+    job = await still_pool.fetchval("SELECT payload FROM pgqueuer WHERE entrypoint = 'send_text'")
     world.texter.fail_next(*[Unavailable("down") for _ in range(5)])
     for _ in range(5):
         with pytest.raises(Unavailable):

@@ -172,8 +172,8 @@ class Town:
 
 
 @pytest.fixture
-async def town(fresh_pool: Pool) -> Town:
-    return Town(fresh_pool, await Shop.opens(fresh_pool))
+async def town(still_pool: Pool) -> Town:
+    return Town(still_pool, await Shop.opens(still_pool))
 
 
 class Gate:

@@ -7,6 +7,6 @@ from tests.post.world import World
 
 
 @pytest.fixture
-async def world(fresh_pool: Pool, fresh_database_url: str) -> World:
+async def world(still_pool: Pool, fresh_database_url: str) -> World:
     """A database of its own for each test: sweeps and claims are the whole installation's."""
-    return await World.opens(fresh_pool, fresh_database_url)
+    return await World.opens(still_pool, fresh_database_url)

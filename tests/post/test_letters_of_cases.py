@@ -159,13 +159,13 @@ def test_an_answer_is_promised_for_when_somebody_is_at_the_desk(due: str, answer
     assert answered_by(datetime.fromisoformat(due).replace(tzinfo=UTC), hours, "UTC") == datetime.fromisoformat(answer).replace(tzinfo=UTC)
 
 
-async def test_money_of_an_earlier_letter_is_not_told_again(world: World, fresh_pool: Pool) -> None:
+async def test_money_of_an_earlier_letter_is_not_told_again(world: World, still_pool: Pool) -> None:
     show = await world.show("off", starts_in=timedelta(days=2), status="cancelled")
     case = await world.case(Problem.SHOW_CANCELLED, show, await world.order(show, positions=(VENUE,)))
-    await fresh_pool.execute("UPDATE cases SET tell = true WHERE id = $1", case)
+    await still_pool.execute("UPDATE cases SET tell = true WHERE id = $1", case)
     first = await world.post.case_letter(world.id, case, 1)
     assert first is not None
-    await fresh_pool.execute("SELECT mail_noted($1, $2, 'customer_told', $3)", world.id, case, first.told)
+    await still_pool.execute("SELECT mail_noted($1, $2, 'customer_told', $3)", world.id, case, first.told)
     assert await world.post.case_letter(world.id, case, 1) is None
     after = await world.post.case_letter(world.id, case, int(first.told["version"]) + 1)
     assert after is not None

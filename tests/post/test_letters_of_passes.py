@@ -56,8 +56,8 @@ async def test_a_stream_ticket_leads_to_the_page_of_the_case_where_no_address_of
     assert await world.value("SELECT count(*) FROM access_token") == 0
 
 
-async def test_a_stream_ticket_opens_the_stream_where_the_platform_says_where_it_is(fresh_pool: Pool, fresh_database_url: str) -> None:
-    world = await World.opens(fresh_pool, fresh_database_url, stream_url="https://live.example/{show}?access={token}")
+async def test_a_stream_ticket_opens_the_stream_where_the_platform_says_where_it_is(still_pool: Pool, fresh_database_url: str) -> None:
+    world = await World.opens(still_pool, fresh_database_url, stream_url="https://live.example/{show}?access={token}")
     show = await world.show("live")
     await world.case(Problem.PASS_MISSING, show, await world.order(show))
     assert "https://live.example/live?access=eyJ" in said(the_mail(world))

@@ -13,9 +13,6 @@ from service.store.pool import Pool, open_pool
 from service.store.rails import RailStore
 
 RAIL = "main"
-# The database's own clock stands still but for this one: how busy the machine is is no part of what is tested.
-_STILL = """CREATE OR REPLACE FUNCTION app_now() RETURNS timestamptz LANGUAGE sql VOLATILE
-    AS 'SELECT timestamptz ''2026-03-01 12:00Z'' + ahead FROM app_clock'"""
 # Two looks at a clock never see the same.
 _TICK_SECONDS = 1e-7
 
@@ -85,7 +82,6 @@ class Town:
 
 
 @pytest.fixture
-async def town(fresh_database_url: str) -> AsyncIterator[Town]:
-    async with await open_pool(fresh_database_url, size=10) as pool, await open_pool(fresh_database_url, size=10) as other:
-        await pool.execute(_STILL)
-        yield Town(pool, other)
+async def town(still_pool: Pool, fresh_database_url: str) -> AsyncIterator[Town]:
+    async with await open_pool(fresh_database_url, size=10) as other:
+        yield Town(still_pool, other)

@@ -167,8 +167,8 @@ def policy(**changes: str) -> Rails:
 
 
 @pytest.fixture
-async def desk(fresh_pool: Pool, fresh_database_url: str) -> Desk:
-    return Desk(await World.opens(fresh_pool, fresh_database_url))
+async def desk(still_pool: Pool, fresh_database_url: str) -> Desk:
+    return Desk(await World.opens(still_pool, fresh_database_url))
 
 
 async def test_who_was_charged_and_got_no_ticket_is_paid_back_once(desk: Desk) -> None:

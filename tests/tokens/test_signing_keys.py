@@ -22,8 +22,8 @@ BY_MIRA = Change(actor="cli:mira", why="every quarter")
 
 
 @pytest.fixture
-async def keys(fresh_pool: Pool) -> SigningKeys:
-    found = another(fresh_pool)
+async def keys(still_pool: Pool) -> SigningKeys:
+    found = another(still_pool)
     await found.ensure()
     return found
 
@@ -76,16 +76,16 @@ async def reads(keys: SigningKeys, token: str) -> bool:
     return jwt.get_unverified_header(token)["kid"] in await keys.public()
 
 
-async def test_a_key_is_published_longer_than_anybody_keeps_the_set_before_it_signs(keys: SigningKeys, fresh_pool: Pool) -> None:
+async def test_a_key_is_published_longer_than_anybody_keeps_the_set_before_it_signs(keys: SigningKeys, still_pool: Pool) -> None:
     assert LEAD_SECONDS > JWKS_SECONDS + KEYS_SECONDS
     first = (await keys.current()).kid
     assert await keys.rotate(BY_MIRA)
     assert await states(keys) == ["current", "next"]
     assert len(await keys.public()) == 2
-    await time_passes(fresh_pool, int(LEAD_SECONDS) - 1)
+    await time_passes(still_pool, int(LEAD_SECONDS) - 1)
     await keys.tend(days=0)
     assert (await keys.current()).kid == first
-    await time_passes(fresh_pool, 2)
+    await time_passes(still_pool, 2)
     await keys.tend(days=0)
     assert (await keys.current()).kid != first
     assert await states(keys) == ["current", "old"]
@@ -96,64 +96,64 @@ async def test_a_second_rotation_waits_for_the_first(keys: SigningKeys) -> None:
     assert not await keys.rotate(BY_MIRA)
 
 
-async def test_an_old_key_is_kept_until_its_last_token_has_run_out(keys: SigningKeys, fresh_pool: Pool) -> None:
-    token = await a_token(fresh_pool, keys, timedelta(hours=30))
+async def test_an_old_key_is_kept_until_its_last_token_has_run_out(keys: SigningKeys, still_pool: Pool) -> None:
+    token = await a_token(still_pool, keys, timedelta(hours=30))
     await keys.rotate(BY_MIRA)
-    await time_passes(fresh_pool, int(LEAD_SECONDS) + 1)
+    await time_passes(still_pool, int(LEAD_SECONDS) + 1)
     await keys.tend(days=0)
     for _ in range(29):
-        await time_passes(fresh_pool, 3600)
+        await time_passes(still_pool, 3600)
         await keys.tend(days=0)
         assert await reads(keys, token)
-    await time_passes(fresh_pool, 3600 + int(LATE_SECONDS) + 1)
+    await time_passes(still_pool, 3600 + int(LATE_SECONDS) + 1)
     await keys.tend(days=0)
     assert await states(keys) == ["current"]
 
 
-async def test_a_token_that_a_late_process_signed_with_the_old_key_lives_out_its_time(keys: SigningKeys, fresh_pool: Pool) -> None:
+async def test_a_token_that_a_late_process_signed_with_the_old_key_lives_out_its_time(keys: SigningKeys, still_pool: Pool) -> None:
     await keys.rotate(BY_MIRA)
-    await time_passes(fresh_pool, int(LEAD_SECONDS) + 1)
+    await time_passes(still_pool, int(LEAD_SECONDS) + 1)
     late = await keys.current()
     await keys.tend(days=0)
     # issued just after the switch, by a process that has not read the keys again
-    await a_token(fresh_pool, keys, timedelta(hours=10))
-    await time_passes(fresh_pool, int(LATE_SECONDS) + 1)
+    await a_token(still_pool, keys, timedelta(hours=10))
+    await time_passes(still_pool, int(LATE_SECONDS) + 1)
     await keys.tend(days=0)
     assert late.kid in await keys.public()
-    await time_passes(fresh_pool, 10 * 3600)
+    await time_passes(still_pool, 10 * 3600)
     await keys.tend(days=0)
     assert late.kid not in await keys.public()
 
 
-async def test_many_processes_that_tend_at_once_take_each_step_once(keys: SigningKeys, fresh_pool: Pool) -> None:
-    processes = [another(fresh_pool) for _ in range(8)]
+async def test_many_processes_that_tend_at_once_take_each_step_once(keys: SigningKeys, still_pool: Pool) -> None:
+    processes = [another(still_pool) for _ in range(8)]
     assert sum(await asyncio.gather(*(one.rotate(BY_MIRA) for one in processes))) == 1
-    await time_passes(fresh_pool, int(LEAD_SECONDS) + 1)
+    await time_passes(still_pool, int(LEAD_SECONDS) + 1)
     await asyncio.gather(*(one.tend(days=0) for one in processes))
     assert await states(keys) == ["current", "old"]
     assert len({(await one.current()).kid for one in processes}) == 1
-    taken = await fresh_pool.fetchval("SELECT count(*) FROM installation_change WHERE what = 'signing_key_current'")
+    taken = await still_pool.fetchval("SELECT count(*) FROM installation_change WHERE what = 'signing_key_current'")
     assert taken == 1
 
 
-async def test_after_every_step_there_is_one_key_that_signs_and_all_that_signed_before(keys: SigningKeys, fresh_pool: Pool) -> None:
+async def test_after_every_step_there_is_one_key_that_signs_and_all_that_signed_before(keys: SigningKeys, still_pool: Pool) -> None:
     """Whoever is killed after any step leaves this state, since each step is one transaction; the next process goes on from it."""
-    token = await a_token(fresh_pool, keys, timedelta(days=3))
+    token = await a_token(still_pool, keys, timedelta(days=3))
     for seconds in (0, int(LEAD_SECONDS) + 1, 3600, 86400):
-        await another(fresh_pool).rotate(BY_MIRA)
-        await time_passes(fresh_pool, seconds)
+        await another(still_pool).rotate(BY_MIRA)
+        await time_passes(still_pool, seconds)
         assert (await states(keys)).count("current") == 1
         assert await reads(keys, token)
-        await another(fresh_pool).tend(days=0)
+        await another(still_pool).tend(days=0)
         assert (await states(keys)).count("current") == 1
         assert await reads(keys, token)
 
 
-async def test_a_step_that_fails_half_way_leaves_the_state_before(keys: SigningKeys, fresh_pool: Pool) -> None:
+async def test_a_step_that_fails_half_way_leaves_the_state_before(keys: SigningKeys, still_pool: Pool) -> None:
     await keys.rotate(BY_MIRA)
-    await time_passes(fresh_pool, int(LEAD_SECONDS) + 1)
+    await time_passes(still_pool, int(LEAD_SECONDS) + 1)
     before = [(row.kid, row.state) for row in await keys.listed()]
-    async with fresh_pool.acquire() as connection:
+    async with still_pool.acquire() as connection:
         step = connection.transaction()
         await step.start()
         assert len(await connection.fetchval("SELECT signing_advance(60)")) == 1
@@ -163,34 +163,34 @@ async def test_a_step_that_fails_half_way_leaves_the_state_before(keys: SigningK
     assert await states(keys) == ["current", "old"]
 
 
-async def test_a_leaked_key_is_gone_at_once_with_every_token_it_signed(keys: SigningKeys, fresh_pool: Pool) -> None:
-    token = await a_token(fresh_pool, keys, timedelta(hours=3))
+async def test_a_leaked_key_is_gone_at_once_with_every_token_it_signed(keys: SigningKeys, still_pool: Pool) -> None:
+    token = await a_token(still_pool, keys, timedelta(hours=3))
     await keys.rotate(BY_MIRA)
     await keys.withdraw(Change(actor="cli:mira", why="it was in a log"))
     assert await states(keys) == ["current"]
     assert not await reads(keys, token)
     # what was bought stays bought: the row admits, and its token is signed anew
-    assert await fresh_pool.fetchval("SELECT count(*) FROM access_token WHERE state = 'active'") == 1
-    row = await fresh_pool.fetchrow("SELECT actor, why, data FROM installation_change WHERE what = 'signing_keys_withdrawn'")
+    assert await still_pool.fetchval("SELECT count(*) FROM access_token WHERE state = 'active'") == 1
+    row = await still_pool.fetchrow("SELECT actor, why, data FROM installation_change WHERE what = 'signing_keys_withdrawn'")
     assert row is not None
     assert (row["actor"], row["why"], len(row["data"]["withdrawn"])) == ("cli:mira", "it was in a log", 2)
 
 
-async def test_a_token_under_a_key_of_another_process_is_known_without_waiting(keys: SigningKeys, fresh_pool: Pool) -> None:
+async def test_a_token_under_a_key_of_another_process_is_known_without_waiting(keys: SigningKeys, still_pool: Pool) -> None:
     ring = KeyRing(keys)
     await ring.public()
-    await another(fresh_pool).withdraw(BY_MIRA)
-    new = (await another(fresh_pool).current()).kid
+    await another(still_pool).withdraw(BY_MIRA)
+    new = (await another(still_pool).current()).kid
     assert new not in await ring.public()
     ring._read_at -= 2.0  # noqa: SLF001 - a second passes; the loop's clock cannot be set
     assert new in await ring.public_again()
 
 
-async def test_by_schedule_a_key_is_followed_after_so_many_days_and_published_a_day_before(keys: SigningKeys, fresh_pool: Pool) -> None:
-    await time_passes(fresh_pool, 89 * 86400)
+async def test_by_schedule_a_key_is_followed_after_so_many_days_and_published_a_day_before(keys: SigningKeys, still_pool: Pool) -> None:
+    await time_passes(still_pool, 89 * 86400)
     await keys.tend(days=90)
     assert await states(keys) == ["current"]
-    await time_passes(fresh_pool, 2 * 86400)
+    await time_passes(still_pool, 2 * 86400)
     await keys.tend(days=0)
     assert await states(keys) == ["current"]
     await keys.tend(days=90)

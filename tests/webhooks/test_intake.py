@@ -153,8 +153,8 @@ async def test_what_was_kept_before_a_crash_is_applied_by_the_loop(house: House,
 
 
 @pytest.fixture
-async def inbox(fresh_pool: Pool) -> Inbox:
-    return inbox_on(fresh_pool, StubWebhook())
+async def inbox(still_pool: Pool) -> Inbox:
+    return inbox_on(still_pool, StubWebhook())
 
 
 def inbox_on(pool: Pool, webhook: StubWebhook) -> Inbox:
@@ -173,84 +173,84 @@ async def pass_seconds(pool: Pool, seconds: float) -> None:
     await pool.execute("UPDATE app_clock SET ahead = ahead + make_interval(secs => $1)", seconds)
 
 
-async def test_a_payment_that_nobody_knows_is_asked_for_again_over_a_day_and_then_kept(fresh_pool: Pool) -> None:
+async def test_a_payment_that_nobody_knows_is_asked_for_again_over_a_day_and_then_kept(still_pool: Pool) -> None:
     stub = StubWebhook()
-    inbox, event = inbox_on(fresh_pool, stub), stub.told(NOBODYS)
-    await InboxStore(fresh_pool).keep("play", [event])
+    inbox, event = inbox_on(still_pool, stub), stub.told(NOBODYS)
+    await InboxStore(still_pool).keep("play", [event])
     for tries, seconds in enumerate(UNKNOWN_WAITS_SECONDS, 1):
         assert await inbox.apply_due() == 1
-        (row,) = await rows(fresh_pool, event)
+        (row,) = await rows(still_pool, event)
         assert (row["outcome"], row["tries"]) == ("unknown_payment", tries)
         assert await inbox.apply_due() == 0
-        await pass_seconds(fresh_pool, seconds + 1)
+        await pass_seconds(still_pool, seconds + 1)
     assert await inbox.apply_due() == 1
-    (row,) = await rows(fresh_pool, event)
+    (row,) = await rows(still_pool, event)
     assert (row["outcome"], row["next_try_at"]) == ("unknown_payment", None)
     assert sum(UNKNOWN_WAITS_SECONDS) == pytest.approx(86_400)
 
 
-async def test_what_cannot_be_read_is_tried_again_ever_later_until_it_is_given_up(fresh_pool: Pool) -> None:
+async def test_what_cannot_be_read_is_tried_again_ever_later_until_it_is_given_up(still_pool: Pool) -> None:
     stub = StubWebhook()
-    inbox, event = inbox_on(fresh_pool, stub), stub.told()
+    inbox, event = inbox_on(still_pool, stub), stub.told()
     stub.tells[event.id] = Unavailable("away")
-    await InboxStore(fresh_pool).keep("play", [event])
+    await InboxStore(still_pool).keep("play", [event])
     for tries in range(1, TRIES_MAX + 1):
         assert await inbox.apply_due() == 1
         assert await inbox.apply_due() == 0
-        await pass_seconds(fresh_pool, retry_seconds(tries) + 1)
-    (row,) = await rows(fresh_pool, event)
+        await pass_seconds(still_pool, retry_seconds(tries) + 1)
+    (row,) = await rows(still_pool, event)
     assert (row["outcome"], row["next_try_at"], row["tries"]) == ("failed", None, TRIES_MAX)
     assert await inbox.apply_due() == 0
     assert 0.5 < sum(map(retry_seconds, range(1, ALERT_TRIES))) / 3600 < 1
 
 
-async def test_one_that_fails_holds_up_no_other(fresh_pool: Pool) -> None:
+async def test_one_that_fails_holds_up_no_other(still_pool: Pool) -> None:
     stub = StubWebhook()
-    inbox, bad, good = inbox_on(fresh_pool, stub), stub.told(), stub.told()
+    inbox, bad, good = inbox_on(still_pool, stub), stub.told(), stub.told()
     stub.tells[bad.id] = ZeroDivisionError()
-    await InboxStore(fresh_pool).keep("play", [bad, good])
+    await InboxStore(still_pool).keep("play", [bad, good])
     await inbox.apply_due()
-    assert {row["event_id"]: row["outcome"] for row in await rows(fresh_pool, bad, good)} == {bad.id: None, good.id: "nothing"}
+    assert {row["event_id"]: row["outcome"] for row in await rows(still_pool, bad, good)} == {bad.id: None, good.id: "nothing"}
 
 
-async def test_two_processes_look_at_an_event_once(fresh_pool: Pool) -> None:
+async def test_two_processes_look_at_an_event_once(still_pool: Pool) -> None:
     stub = StubWebhook()
     events = [stub.told() for _ in range(40)]
-    await InboxStore(fresh_pool).keep("play", events)
-    both = [inbox_on(fresh_pool, stub), inbox_on(fresh_pool, stub)]
+    await InboxStore(still_pool).keep("play", events)
+    both = [inbox_on(still_pool, stub), inbox_on(still_pool, stub)]
     for _ in range(5):
         await asyncio.gather(*(one.apply_due() for one in both))
     assert sorted(stub.reads) == sorted(event.id for event in events)
 
 
-async def test_what_dies_with_its_process_is_taken_up_when_its_lease_ends(fresh_pool: Pool) -> None:
+async def test_what_dies_with_its_process_is_taken_up_when_its_lease_ends(still_pool: Pool) -> None:
     stub = StubWebhook()
-    inbox, event, store = inbox_on(fresh_pool, stub), stub.told(), InboxStore(fresh_pool)
+    inbox, event, store = inbox_on(still_pool, stub), stub.told(), InboxStore(still_pool)
     await store.keep("play", [event])
     (dead,) = await store.claim(["play"], 1, 40.0)
     assert await inbox.apply_due() == 0
-    await pass_seconds(fresh_pool, 41)
+    await pass_seconds(still_pool, 41)
     assert await inbox.apply_due() == 1
     await store.mark(dead, None, 0.0)  # it was only asleep, and is not believed
-    (row,) = await rows(fresh_pool, event)
+    (row,) = await rows(still_pool, event)
     assert (row["outcome"], row["next_try_at"]) == ("nothing", None)
 
 
-async def test_what_was_missed_is_caught_up_with_once(fresh_pool: Pool) -> None:
+async def test_what_was_missed_is_caught_up_with_once(still_pool: Pool) -> None:
     stub = StubWebhook()
-    inbox, now = inbox_on(fresh_pool, stub), datetime.now(UTC)
+    inbox, now = inbox_on(still_pool, stub), datetime.now(UTC)
     stub.undelivered = [stub.told(at=now - timedelta(hours=hours)) for hours in (1, 2, 50)]
-    await InboxStore(fresh_pool).keep("play", stub.undelivered[:1])
+    await InboxStore(still_pool).keep("play", stub.undelivered[:1])
     assert await inbox.catch_up(now - timedelta(days=1)) == 1
     assert await inbox.catch_up(now - timedelta(days=1)) == 0
-    assert len(await rows(fresh_pool, *stub.undelivered)) == 2
+    assert len(await rows(still_pool, *stub.undelivered)) == 2
 
 
-async def test_what_is_older_than_ninety_days_is_forgotten(fresh_pool: Pool) -> None:
+async def test_what_is_older_than_ninety_days_is_forgotten(still_pool: Pool) -> None:
     stub = StubWebhook()
-    inbox, old, new = inbox_on(fresh_pool, stub), stub.told(), stub.told()
-    await InboxStore(fresh_pool).keep("play", [old])
-    await pass_seconds(fresh_pool, 91 * 86_400)
-    await InboxStore(fresh_pool).keep("play", [new])
+    inbox, old, new = inbox_on(still_pool, stub), stub.told(), stub.told()
+    await InboxStore(still_pool).keep("play", [old])
+    await pass_seconds(still_pool, 91 * 86_400)
+    await InboxStore(still_pool).keep("play", [new])
     await inbox.forget_old()
-    assert [row["event_id"] for row in await rows(fresh_pool, old, new)] == [new.id]
+    assert [row["event_id"] for row in await rows(still_pool, old, new)] == [new.id]

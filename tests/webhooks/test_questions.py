@@ -79,13 +79,13 @@ class Street:
 
 
 @pytest.fixture
-async def street(fresh_pool: Pool) -> AsyncIterator[Street]:
+async def street(still_pool: Pool) -> AsyncIterator[Street]:
     async with AsyncExitStack() as stack:
         stub = await stack.enter_async_context(PayPalStub().serving())
         stub.batches["B1"] = StubBatch(id="B1", sender_batch_id="key-1", item=dict(ITEM))
         rail = PayPalPayoutRail("paypal", CLIENT_ID, CLIENT_SECRET, base_url=stub.base_url)
         stack.push_async_callback(rail.close)
-        store = InboxStore(fresh_pool)
+        store = InboxStore(still_pool)
         inbox = Inbox(
             store,
             Deaf(),
@@ -102,7 +102,7 @@ async def street(fresh_pool: Pool) -> AsyncIterator[Street]:
             domain={"inbox": inbox},
             failures=FAILURES,
         )
-        yield Street(fresh_pool, stub, build_app(parts, [WebhookRoutes], version="0"), store)
+        yield Street(still_pool, stub, build_app(parts, [WebhookRoutes], version="0"), store)
 
 
 async def test_forgeries_of_an_address_cost_paypal_a_few_questions_and_then_none(street: Street) -> None:

@@ -122,15 +122,15 @@ async def test_a_name_keeps_what_was_first_served_under_it(pool: Pool, files: Wi
     assert await store.find(names["script"]) == was
 
 
-async def test_what_no_page_loads_for_400_days_is_forgotten_and_what_one_loads_is_kept(fresh_pool: Pool, tmp_path: Path) -> None:
-    store = WidgetFileStore(fresh_pool)
+async def test_what_no_page_loads_for_400_days_is_forgotten_and_what_one_loads_is_kept(still_pool: Pool, tmp_path: Path) -> None:
+    store = WidgetFileStore(still_pool)
     files = WidgetFiles(store, folder=tmp_path / "widget")
     names = build(tmp_path / "widget", "one")
     await files.keep()
-    await time_passes(fresh_pool, 300 * DAY)
+    await time_passes(still_pool, 300 * DAY)
     await store.forget_old()
     assert await store.find(names["script"]) is not None
-    await time_passes(fresh_pool, 200 * DAY)
+    await time_passes(still_pool, 200 * DAY)
     await store.forget_old()
     assert await store.find(names["script"]) is not None
     assert await store.find(names["en"]) is None
@@ -138,13 +138,13 @@ async def test_what_no_page_loads_for_400_days_is_forgotten_and_what_one_loads_i
     assert await store.find(names["en"]) is not None
 
 
-async def test_however_often_it_is_built_the_table_stays_small(fresh_pool: Pool) -> None:
-    store = WidgetFileStore(fresh_pool)
+async def test_however_often_it_is_built_the_table_stays_small(still_pool: Pool) -> None:
+    store = WidgetFileStore(still_pool)
     await store.keep({f"v1.{number:012}.js": b"x" for number in range(FILES_MAX + 50)})
-    await time_passes(fresh_pool, 2 * DAY)
+    await time_passes(still_pool, 2 * DAY)
     await store.keep({"v1.newest000000.js": b"x"})
     await store.forget_old()
-    assert await fresh_pool.fetchval("SELECT count(*) FROM widget_file") == FILES_MAX
+    assert await still_pool.fetchval("SELECT count(*) FROM widget_file") == FILES_MAX
     assert await store.find("v1.newest000000.js") is not None
 
 

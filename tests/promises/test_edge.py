@@ -285,12 +285,12 @@ async def test_twenty_reissues_at_once_leave_one_token_that_opens(house: House, 
 
     async def reissue(number: int) -> httpx.Response:
         body = {"problem": problems[number % 4], "order": order.ref, "show": order.show, "channel": "api"}
-        return await house.post("/v1/cases", body, wait=20)
+        return await house.post("/v1/cases", body)
 
     answers = await asyncio.gather(
         *(reissue(number) for number in range(20)), *(house.post("/v1/access/tokens", wanted) for _ in range(20))
     )
-    assert {answer.status_code for answer in answers} <= {200, 201}, [answer.text for answer in answers if answer.status_code > 201]
+    assert {answer.status_code for answer in answers} <= {200, 201, 202}, [answer.text for answer in answers if answer.status_code > 202]
     rows = await house.rows(
         "SELECT t.jti, t.state FROM access_token t WHERE t.pass_id = $1", unwire(WireId.PASS, (await _passes(house, order))[0])
     )

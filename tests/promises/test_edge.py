@@ -234,7 +234,18 @@ async def test_a_newcomer_reads_every_revocation_that_still_matters_in_pages(hou
 async def test_a_wait_ends_with_the_change_and_the_same_again_is_not_modified(house: House, ref: str) -> None:
     order = await house.shop.order(await _on_sale(house, ref), [stream()])
     old, since = await _token(house, order), await _head(house)
-    waiting = asyncio.create_task(_page(house, since=since, wait_seconds=20))
+
+    async def changed() -> httpx.Response:
+        """No page is empty before its wait is over: then whoever waits asks again."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            began = clock()
+            page = await _page(house, since=since, wait_seconds=20)
+            if page.json()["revocations"]:
+                return page
+            assert clock() - began >= 20
+
+    waiting = asyncio.create_task(changed())
     await _reissued(house, order)
     page = await waiting
     assert [UUID(one["jti"]) for one in page.json()["revocations"]] == [_jti(old)]

@@ -325,7 +325,8 @@ async def test_who_waits_for_a_platform_is_told_once_and_then_how_it_ended(place
     await place.house.pass_time(timedelta(minutes=6))
     await place.until(case, "resolved")
     last = await place.house.mails.until(order.email, lambda mail: "€25.00" in mail.text)
-    assert place.house.mails.to(order.email) == (first, last)
+    # A letter whose process stood still may go out again, under its own id: in a mailbox it is one.
+    assert [*{one.message_key: one for one in place.house.mails.to(order.email)}] == [first.message_key, last.message_key]
 
 
 @pytest.mark.parametrize("fault", [PlatformFault.ERROR, PlatformFault.GARBAGE, PlatformFault.REFUSED])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ import pytest
 
 from service.demo.world import Bought
 from tests.help.test_likely import left
-from tests.promises.house import House, all_holds
+from tests.promises.house import House, all_holds, settled
 from tests.promises.test_in_step import PRICE, Place, open_place
 
 OFFERED: Final = {"amount": PRICE, "currency": "EUR", "to": "Visa ·· 4242"}
@@ -33,7 +34,8 @@ async def preview(place: Place, headers: Mapping[str, str], order: Bought, probl
 
 async def says_yes(place: Place, headers: Mapping[str, str], order: Bought, **more: Any) -> httpx.Response:
     body = {"problem": "charged_twice", "order": order.ref, "show": order.show, "channel": "widget", **more}
-    return await place.house.client.post("/v1/cases", json=body, headers={**headers, "Idempotency-Key": uuid4().hex})
+    answer = await place.house.client.post("/v1/cases", json=body, headers={**headers, "Idempotency-Key": uuid4().hex})
+    return await settled(answer, partial(place.seen_by, headers))
 
 
 async def test_an_order_bought_a_minute_ago_is_read_shown_and_paid_as_shown(place: Place, ref: str) -> None:

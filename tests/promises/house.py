@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -42,6 +43,9 @@ FULL: Final = os.environ.get("MAKEGOOD_FULL") == "1"
 _CLIENTS: Final = 8
 # Everything here is plain HTTP; one context for all saves reading the certificates of the machine for each client.
 _PLAIN: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+# Requests that wait for what becomes of their case.
+_WAITED_FOR: Final = ("/v1/cases", "/answers", "/identify", "/payout")
 
 _T = TypeVar("_T")
 
@@ -75,10 +79,16 @@ class House:
     async def post(
         self, path: str, body: Mapping[str, Any], *, token: str | None = None, key: str | None = None, wait: int | None = None
     ) -> httpx.Response:
-        """Posts over the next of several clients. `wait`: the most seconds the answer may take (Prefer: wait)."""
+        """Posts over the next of several clients. `wait`: the most seconds the answer may take (Prefer: wait), and it is given as it came.
+
+        Without, what the request is about is waited for beyond its answer: see `settled`.
+        """
         prefer = {} if wait is None else {"Prefer": f"wait={wait}"}
         headers = bearer(token or self.desk.platform, key or uuid4().hex) | prefer
-        return await next(self._clients).post(path, json=body, headers=headers)
+        answer = await next(self._clients).post(path, json=body, headers=headers)
+        if wait is None and path.endswith(_WAITED_FOR):
+            return await settled(answer, partial(self.case, token=token))
+        return answer
 
     async def get(self, path: str, *, token: str | None = None) -> Any:
         answer = await self.client.get(path, headers=bearer(token or self.desk.platform))
@@ -86,7 +96,7 @@ class House:
         return answer.json()
 
     async def report(self, problem: str, order: Bought, *, key: str | None = None, wait: int | None = None, **more: Any) -> Any:
-        """A case as it stands when it was answered; that it is an answer is asserted."""
+        """A case as it stands when it is settled, or with `wait` when it was answered; that it is an answer is asserted."""
         body = {"problem": problem, "order": order.ref, "show": order.show, "channel": "api", **more}
         answer = await self.post("/v1/cases", body, key=key, wait=wait)
         assert answer.status_code in {200, 201, 202}, answer.text
@@ -183,6 +193,20 @@ async def until(what: Callable[[], Awaitable[_T]], fits: Callable[[_T], bool], *
             return answer
         assert clock() < ends_at, f"after {seconds_max} s: {answer!r}"
         await asyncio.sleep(0.05)
+
+
+async def settled(answer: httpx.Response, look: Callable[[str], Awaitable[Any]]) -> httpx.Response:
+    """The answer, where it came before its case was settled with the case as it stands then.
+
+    A request waits ten seconds for what becomes of it, and then the work goes on; a machine may stand still for longer.
+    """
+    if not (answer.is_success and answer.content):
+        return answer
+    shown = answer.json()
+    if shown.get("status") != "working":
+        return answer
+    shown = await until(lambda: look(shown["id"]), lambda case: case["status"] != "working")
+    return httpx.Response(answer.status_code, json=shown, request=answer.request)
 
 
 # ------------------------------------------------------------------------------------------------------------- installations

@@ -67,13 +67,17 @@ async def _with_people(house: House, case: Any) -> Any:
 
 
 async def test_a_refund_that_never_left_is_sent_again_under_the_same_key(house: House, order: Bought) -> None:
-    await _script(house, order, Fault.UNREACHABLE, times=2)
+    await _script(house, order, Fault.UNREACHABLE, times=None)
     case = await house.report("stream_outage", order, wait=0)
     assert (case["status"], _refund(case)["status"]) == ("working", "working")
+    await house.until_operation(case["id"], lambda one: one["attempts"] != [] and one["attempts"][0]["tries"][:2] == ["NOT_SENT"] * 2)
+    await house.books.clear()
+    await house.pass_time(timedelta(minutes=2))
     case = await house.until_case(case["id"], lambda found: found["status"] != "working")
     (operation,) = await house.operations(case["id"])
     (attempt,) = operation["attempts"]
-    assert (operation["state"], attempt["state"], attempt["tries"]) == ("DONE", "SUCCEEDED", ["NOT_SENT", "NOT_SENT", "ANSWERED"])
+    assert (operation["state"], attempt["state"]) == ("DONE", "SUCCEEDED")
+    assert (set(attempt["tries"][:-1]), attempt["tries"][-1]) == ({"NOT_SENT"}, "ANSWERED")
     await _paid_once(house, order, case)
 
 
@@ -98,7 +102,8 @@ async def test_a_refund_without_an_answer_is_asked_for_again_and_paid_once(house
     case = await house.report("stream_outage", order)
     (operation,) = await house.operations(case["id"])
     (attempt,) = operation["attempts"]
-    assert (attempt["state"], attempt["tries"]) == ("SUCCEEDED", ["UNKNOWN", "ANSWERED"])
+    # Unknown once, or more often where this machine stood still for as long as a call waits.
+    assert (attempt["state"], set(attempt["tries"][:-1]), attempt["tries"][-1]) == ("SUCCEEDED", {"UNKNOWN"}, "ANSWERED")
     await _paid_once(house, order, case)
 
 
@@ -124,10 +129,11 @@ async def test_a_request_that_arrives_after_its_repeat_pays_nothing_more(house: 
 
 async def test_a_request_that_arrives_before_its_repeat_is_found_and_not_repeated(house: House, order: Bought) -> None:
     await _script(house, order, Fault.IN_FLIGHT)
-    await _script(house, order, Fault.NO_ANSWER, times=2)
+    await _script(house, order, Fault.NO_ANSWER, times=None)
     case = await house.report("stream_outage", order, wait=0)
     await house.until_operation(case["id"], lambda one: one["attempts"] != [] and one["attempts"][0]["state"] == "UNKNOWN")
     assert await house.books.deliver() == 1
+    await house.books.clear()
     await house.pass_time(timedelta(minutes=2))
     await _paid_once(house, order, await house.until_case(case["id"], lambda found: found["status"] != "working"))
 

@@ -22,9 +22,8 @@ from service.model import PLATFORM_ANSWERS
 from service.platforms import VAULT_PURPOSE, PlatformSettings, sealed
 from service.sealing import Vault
 from service.settings import Settings
-from service.syncing import POLL_SECONDS
 from tests.patience import PATIENCE_SECONDS
-from tests.promises.house import House, all_holds, open_house, serving_process, stream
+from tests.promises.house import House, all_holds, open_house, serving_process, settled, stream
 
 TOKEN: Final = "t0ken-of-tests"
 HOOK: Final = "h" * 24
@@ -55,7 +54,7 @@ class Place:
         assert answer.status_code == 201, answer.text
         return order
 
-    async def ask(self, problem: str, order: Bought, *, token: str | None = None, wait: int = 10, **more: Any) -> Any:
+    async def ask(self, problem: str, order: Bought, *, token: str | None = None, wait: int | None = None, **more: Any) -> Any:
         body = {"problem": problem, "order": order.ref, "show": order.show, "channel": "api", **more}
         answer = await self.house.post("/v1/cases", body, token=token or self.desk.platform, wait=wait)
         assert answer.status_code in {200, 201, 202}, answer.text
@@ -65,6 +64,11 @@ class Place:
         body = {"problem": problem, "order": order.ref, "show": order.show, "channel": "widget"}
         answer = await self.house.client.post("/v1/cases", json=body, headers={**headers, "Idempotency-Key": uuid4().hex})
         assert answer.status_code in {200, 201, 202}, answer.text
+        return (await settled(answer, partial(self.seen_by, headers))).json()
+
+    async def seen_by(self, headers: Mapping[str, str], case: str) -> Any:
+        answer = await self.house.client.get(f"/v1/cases/{case}", headers=headers)
+        assert answer.status_code == 200, answer.text
         return answer.json()
 
     def customer(self, order: Bought) -> dict[str, str]:
@@ -185,7 +189,7 @@ async def test_a_show_that_only_the_platform_knows_comes_with_its_order(place: P
     place.system.keeps_show(f"new-{ref}", new)
     place.system.changes(order.ref, lambda one: one["positions"][0].update(shows=[f"new-{ref}"]), announced=False)
     body = {"problem": "pass_missing", "order": order.ref, "channel": "api"}
-    await place.house.post("/v1/cases", body, token=place.desk.platform, wait=10)
+    await place.house.post("/v1/cases", body, token=place.desk.platform)
     seen = await place.house.get(f"/v1/shows/new-{ref}", token=place.desk.platform)
     assert seen["name"] == {"en": "New"}
 
@@ -209,7 +213,7 @@ async def test_the_platform_says_that_an_order_changed_and_it_is_read(place: Pla
 async def test_what_the_change_log_tells_comes_by_itself(place: Place, ref: str) -> None:
     order = await place.bought(ref)
     place.system.changes(order.ref, lambda one: one.update(locale="fr"))
-    await place.house.until(lambda: _stored(place, order), lambda found: found is not None, seconds_max=3 * POLL_SECONDS)
+    await place.house.until(lambda: _stored(place, order), lambda found: found is not None)
 
 
 async def _polls(place: Place) -> int:
@@ -321,7 +325,8 @@ async def test_who_waits_for_a_platform_is_told_once_and_then_how_it_ended(place
     await place.house.pass_time(timedelta(minutes=6))
     await place.until(case, "resolved")
     last = await place.house.mails.until(order.email, lambda mail: "€25.00" in mail.text)
-    assert place.house.mails.to(order.email) == (first, last)
+    # A letter whose process stood still may go out again, under its own id: in a mailbox it is one.
+    assert [*{one.message_key: one for one in place.house.mails.to(order.email)}] == [first.message_key, last.message_key]
 
 
 @pytest.mark.parametrize("fault", [PlatformFault.ERROR, PlatformFault.GARBAGE, PlatformFault.REFUSED])

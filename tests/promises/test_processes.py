@@ -16,6 +16,7 @@ import httpx
 import pytest_asyncio
 
 from service.demo.world import Bought, bearer
+from service.refunds import CALL_SECONDS_MAX
 from service.settings import Settings
 from tests.patience import PATIENCE_SECONDS
 from tests.ports import free_port
@@ -37,6 +38,8 @@ MOMENTS: Final = (0.02, 0.15, 0.3, 0.5, 0.75) if FULL else (0.1, 0.5)
 LEASE: Final = timedelta(seconds=16)
 SHARE: Final = 2500 * 25 // 90
 STREAMS: Final = 50 if FULL else 30
+# Of the processor, in milliseconds: longer than any call to it waits.
+_LONG_MS: Final = 60_000
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -55,7 +58,7 @@ async def _over(house: House, ref: str, *, running: bool = False) -> str:
 
 async def _asks_until_answered(house: House, order: Bought) -> Any:
     """A client as they are: asks again with the same key when the connection breaks or nobody is there."""
-    ends_at = time.monotonic() + 120
+    ends_at = time.monotonic() + 3 * PATIENCE_SECONDS
     while True:
         try:
             return await house.report("stream_outage", order, key=f"key-{order.ref}")
@@ -83,11 +86,13 @@ async def test_a_process_that_is_killed_in_the_middle_of_refunds_loses_and_doubl
         async with serving_process(idle.settings, tmp_path) as process:
             if waiting is None:
                 orders = await many_orders(idle, await _over(idle, ref), REFUNDS)
-                await idle.books.set_latency(30)
+                # Whatever the first process sends is without an answer for longer than it lives.
+                await idle.books.set_latency(_LONG_MS)
                 waiting = asyncio.ensure_future(asyncio.gather(*(_asks_until_answered(idle, order) for order in orders)))
             goal = moment * REFUNDS
             await until(partial(_refunds_or_why_not, idle, waiting), partial(operator.le, goal), seconds_max=3 * PATIENCE_SECONDS)
             await process.kill()
+            await idle.books.set_latency(30)
             killed_at = time.monotonic()
             killed_with.append(await idle.value("SELECT count(*) FROM try WHERE result IS NULL"))
             if moment != MOMENTS[-1] or not FULL:
@@ -144,22 +149,25 @@ async def test_a_process_that_is_told_to_stop_ends_its_streams_and_records_every
         for _ in range(STREAMS):
             await opened.acquire()
         await idle.books.set_latency(2500)
-        asked = asyncio.ensure_future(asyncio.gather(*(idle.report("stream_outage", order) for order in over)))
-        under_way = await until(
-            lambda: idle.value("SELECT count(*) FROM try WHERE result IS NULL"),
-            lambda count: count == STREAMS,
-        )
+        sent = time.monotonic()
+        # Answered as far as it got by then: nobody is there to be asked afterwards.
+        asked = asyncio.ensure_future(asyncio.gather(*(idle.report("stream_outage", order, wait=25) for order in over)))
+        # All are sent; on a slow machine the first have their answers by then.
+        await until(lambda: idle.value("SELECT count(*) FROM try"), lambda count: count == STREAMS)
+        under_way = await idle.value("SELECT count(*) FROM try WHERE result IS NULL")
         began = time.monotonic()
         assert await process.terminate() == 0, process.log()
-        seconds = time.monotonic() - began
+        ended = time.monotonic()
+        seconds = ended - began
         assert all(lines for lines in await streams)
         assert len(await asked) == STREAMS
-    assert await idle.rows("SELECT coalesce(result, 'none') AS result, count(*) AS n FROM try GROUP BY 1") == [
-        {"result": "ANSWERED", "n": STREAMS}
-    ]
-    assert await idle.rows("SELECT state, count(*) AS n FROM operation GROUP BY 1") == [{"state": "DONE", "n": STREAMS}]
+    results = Counter(row["result"] for row in await idle.rows("SELECT coalesce(result, 'none') AS result FROM try"))
+    if ended - sent < CALL_SECONDS_MAX:  # else the machine stood still for longer than a call waits, and what came of one may be unknown
+        assert results == {"ANSWERED": STREAMS}
+        assert await idle.rows("SELECT state, count(*) AS n FROM operation GROUP BY 1") == [{"state": "DONE", "n": STREAMS}]
+        await all_holds(idle)
+    assert results["none"] == 0, results
     assert await _refunds(idle) == STREAMS
-    await all_holds(idle)
     figures(f"SIGTERM with {STREAMS} streams and {under_way} refunds open: exit code 0 after {seconds:.1f} s, nothing unknown")
 
 
@@ -175,22 +183,29 @@ async def test_two_processes_share_the_work_and_tell_each_other(idle: House, ref
         assert {case["status"] for case in cases} == {"waiting"}
 
         async def follow(case: str) -> list[str]:
-            async with (
-                httpx.AsyncClient(base_url=other.address, timeout=PATIENCE_SECONDS, trust_env=False) as client,
-                client.stream("GET", f"/v1/cases/{case}/progress", headers=bearer(idle.desk.platform)) as answer,
-            ):
-                return [line async for line in answer.aiter_lines() if line.startswith("data:")]
+            """Until it is resolved: a stream ends by itself after some seconds, and who follows comes back."""
+            ends_at = time.monotonic() + PATIENCE_SECONDS
+            while True:
+                async with (
+                    httpx.AsyncClient(base_url=other.address, timeout=PATIENCE_SECONDS, trust_env=False) as client,
+                    client.stream("GET", f"/v1/cases/{case}/progress", headers=bearer(idle.desk.platform)) as answer,
+                ):
+                    seen = [line async for line in answer.aiter_lines() if line.startswith("data:")]
+                if '"status":"resolved"' in seen[-1]:
+                    return seen
+                assert time.monotonic() < ends_at, seen
 
         following = asyncio.ensure_future(follow(cases[0]["id"]))
         await idle.shop.incident(show, "out1", now - timedelta(minutes=40), now - timedelta(minutes=15))
-        events = await following
-        assert '"status":"resolved"' in events[-1]
+        assert len(await following) > 1
         await until(
             lambda: idle.rows("SELECT state, count(*) AS n FROM cases GROUP BY state"),
             lambda rows: rows == [{"state": "resolved", "n": count}],
         )
-        # Nobody's work was done a second time: one decision after the wait, one attempt, one try for each.
-        assert await idle.value("SELECT count(*) FROM try") == count
+        # Nobody's work was done a second time: one decision after the wait, one attempt, one answer for each. (A process that stands still
+        # for as long as its lease leaves a try behind that nobody heard the end of.)
+        assert await idle.value("SELECT count(*) FROM attempt") == count
+        assert await idle.value("SELECT count(*) FROM try WHERE result = 'ANSWERED'") == count
         assert await idle.value("SELECT max(n) FROM (SELECT count(*) AS n FROM decision GROUP BY case_id) d") == 2
         assert Counter(line.refunds for line in await idle.books.ledger()) == {1: count}
         # What one process holds, the other shows: both answer the same.
@@ -205,13 +220,15 @@ async def test_two_processes_share_the_work_and_tell_each_other(idle: House, ref
 async def test_a_process_takes_over_what_another_was_killed_at(idle: House, ref: str, tmp_path: Path) -> None:
     async with serving_process(idle.settings, tmp_path) as one, serving_process(idle.settings, tmp_path, port=free_port()):
         (order,) = await many_orders(idle, await _over(idle, ref), 1)
-        await idle.books.set_latency(5000)
+        await idle.books.set_latency(_LONG_MS)
         case = await idle.report("stream_outage", order, wait=0)
         await until(lambda: _refunds(idle), lambda count: count == 1)
         await one.kill()
         await idle.books.set_latency(0)
         await idle.pass_time(LEASE)
         (operation,) = await until(lambda: idle.operations(case["id"]), lambda found: found[0]["state"] == "DONE")
-        assert [attempt["tries"] for attempt in operation["attempts"]] == [["UNKNOWN", "ANSWERED"]]
+        (attempt,) = operation["attempts"]
+        # Unknown once, or more often where this machine stood still meanwhile; answered once.
+        assert (set(attempt["tries"][:-1]), attempt["tries"][-1]) == ({"UNKNOWN"}, "ANSWERED")
         assert await _refunds(idle) == 1
         await all_holds(idle)

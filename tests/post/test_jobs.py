@@ -189,7 +189,7 @@ async def test_a_note_never_leaves(world: World) -> None:
 
 async def test_two_processes_share_the_letters_and_none_is_written_twice(world: World) -> None:
     made = [await denied(world) for _ in range(10)]
-    other = World(world.pool, world.dsn, world.id, world.slug)
+    other = World(world.pool, world.dsn, world.id, world.slug, world.now)
     async with working(world.office.jobs, other.office.jobs):
         await asyncio.gather(world.office.jobs.tell_waiting(100), other.office.jobs.tell_waiting(100))
         await until(world, "SELECT count(*) FROM timeline WHERE kind = 'customer_told'", len(made))

@@ -76,7 +76,9 @@ async def _stage(house: House, address: str) -> Stage:
     ended = await house.report("stream_outage", await house.shop.order(over, [stream()]))
     off = await house.shop.show("off", starts_in=timedelta(days=20), status="cancelled")
     order = await house.shop.order(off, [stream(48000)], ref="A1")
-    held = await house.report("show_cancelled", order)
+    reported = await house.report("show_cancelled", order)
+    held = await house.until_case(reported["id"], lambda one: one["status"] == "with_people")
+    await house.until_case(ended["id"], lambda one: one["ended_at"] is not None)
     session = await house.client.post("/v1/sessions", headers={"Makegood-Platform": "demo"})
     machine = await Keys(KeyStore(house.pool)).make_agent_key(
         house.desk.platform_id,

@@ -200,6 +200,8 @@ async def at_desk(
     asked = {"problem": problem, "order": name, "show": show, "channel": "api"} | ({"message": message} if message else {})
     opened = await house.post("/v1/cases", asked)
     assert opened.status_code in {200, 201, 202}, opened.text
+    if opened.status_code == 202:
+        await house.until_case(opened.json()["id"], lambda one: one["status"] != "working")
     at = AtDesk(house=house, case=opened.json()["id"], order=name, show=show, agent=await person(house), document=document)
     if taken:
         await at.take()

@@ -86,7 +86,8 @@ async def test_a_whole_refund_says_that_it_ends_access_and_does(house: House) ->
     seen = await at.preview(refund())
     assert any(one.startswith("Ends access: Stream pass (1)") for one in seen["effects"])
     assert (await at.confirm(seen["id"])).status_code == 200
-    assert await house.value("SELECT p.status FROM pass p JOIN orders o ON o.id = p.order_id WHERE o.ref = $1", at.order) == "void"
+    status = "SELECT p.status FROM pass p JOIN orders o ON o.id = p.order_id WHERE o.ref = $1"
+    await house.until(lambda: house.value(status, at.order), lambda found: found == "void")
 
 
 async def test_the_rest_of_a_ticket_ends_access_too(house: House) -> None:

@@ -18,7 +18,8 @@ async def owed(house: House, ref: str) -> tuple[Bought, Any]:
     """An order of 480.00 that is owed back and waits for a person; and its case, which Mira has."""
     show = await house.shop.show(ref, starts_in=timedelta(days=20), status="cancelled")
     order = await house.shop.order(show, [stream(48000)])
-    case = await house.report("show_cancelled", order)
+    reported = await house.report("show_cancelled", order)
+    case = await house.until_case(reported["id"], lambda one: one["status"] == "with_people")
     taken = await house.post("/v1/queue/take", {"case": case["id"]}, token=house.desk.agent)
     assert taken.status_code == 200, taken.text
     return order, case

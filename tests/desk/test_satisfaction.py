@@ -18,8 +18,8 @@ from tests.post.world import SECRET, World, said
 
 
 @pytest.fixture
-async def world(fresh_pool: Pool, fresh_database_url: str) -> World:
-    return await World.opens(fresh_pool, fresh_database_url)
+async def world(still_pool: Pool, fresh_database_url: str) -> World:
+    return await World.opens(still_pool, fresh_database_url)
 
 
 def tapping(world: World, *, later: timedelta = timedelta()) -> Satisfactions:

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from service import jobs
 from service.jobs import MAIL_TRIES_MAX, Jobs, retry_seconds
 from service.model import Problem
 from service.ports import Declined, OutcomeUnknown, Unavailable
@@ -22,6 +23,12 @@ from tests.patience import PATIENCE_SECONDS
 from tests.post.world import World
 
 ROOT: Final = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def nobody_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that stands still for some seconds passes for dead, and its letters are another's; here each is only slow."""
+    monkeypatch.setattr(jobs, "HEARTBEAT_SECONDS", PATIENCE_SECONDS)
 
 
 @asynccontextmanager
@@ -84,6 +91,7 @@ async def test_the_sweep_reads_an_index_of_what_there_is_to_tell(world: World) -
     assert "cases_to_tell" in str(plan)
 
 
+@pytest.mark.usefixtures("nobody_is_dead")
 async def test_the_customer_is_told_and_the_timeline_says_so_without_an_address(world: World) -> None:
     case, address = await denied(world)
     async with working(world.office.jobs):
@@ -106,6 +114,7 @@ async def test_a_job_that_runs_twice_writes_once(world: World) -> None:
     assert len(await world.entries(case, "customer_told")) == 1
 
 
+@pytest.mark.usefixtures("nobody_is_dead")
 async def test_a_mail_server_that_is_away_is_tried_again_until_it_takes_the_letter(world: World) -> None:
     case, address = await denied(world)
     world.mailer.fail_next(Unavailable("450", never_sent=True))
@@ -155,6 +164,7 @@ async def test_a_job_that_is_a_mistake_of_ours_is_kept_for_people_and_quotes_not
     assert "mira@" not in str(await world.pool.fetch("SELECT traceback FROM pgqueuer_log"))
 
 
+@pytest.mark.usefixtures("nobody_is_dead")
 async def test_a_reply_reaches_the_customer_with_the_name_of_who_wrote_it(world: World) -> None:
     case, address = await denied(world)
     message = uuid4()
@@ -187,9 +197,10 @@ async def test_a_note_never_leaves(world: World) -> None:
     assert await world.value("SELECT count(*) FROM pgqueuer") == 0
 
 
+@pytest.mark.usefixtures("nobody_is_dead")
 async def test_two_processes_share_the_letters_and_none_is_written_twice(world: World) -> None:
     made = [await denied(world) for _ in range(10)]
-    other = World(world.pool, world.dsn, world.id, world.slug)
+    other = World(world.pool, world.dsn, world.id, world.slug, world.now)
     async with working(world.office.jobs, other.office.jobs):
         await asyncio.gather(world.office.jobs.tell_waiting(100), other.office.jobs.tell_waiting(100))
         await until(world, "SELECT count(*) FROM timeline WHERE kind = 'customer_told'", len(made))

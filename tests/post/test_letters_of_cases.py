@@ -12,7 +12,7 @@ from service.platforms import DeskHours
 from service.post_words import answered_by
 from service.store.pool import Pool
 from service.texts import LANGUAGES
-from tests.post.world import NOW, PUBLIC_URL, World, said
+from tests.post.world import PUBLIC_URL, World, said
 
 VENUE = {"kind": "venue", "price": 4500}
 
@@ -32,7 +32,7 @@ async def test_when_the_outage_ends_the_letter_says_what_was_sent_back_and_where
     await world.incident(show, version=1, until=None)
     order = await world.order(show)
     case = await world.case(Problem.STREAM_OUTAGE, show, order)
-    await world.incident(show, version=2, until=NOW - timedelta(minutes=25))
+    await world.incident(show, version=2, until=world.now - timedelta(minutes=25))
     await world.settle()
     mail = await world.letter(case)
     assert mail is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -10,13 +11,16 @@ from uuid import uuid4
 import hypothesis
 import pytest
 
-from service.store import embedded
+from service.store import embedded, jobs, migrate
+from service.store import pool as pools
 from service.store.pool import Pool, open_pool
-from tests import copies, postgres
+from tests import copies, loops, postgres
+from tests.patience import PATIENCE_SECONDS
 
-# A loaded machine is slow, not wrong: no deadlines. CI draws the same examples each time, so that red means changed.
-hypothesis.settings.register_profile("local", deadline=None)
-hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+# A loaded machine is slow, not wrong: no deadlines, also for drawing. CI draws the same examples each time, so that red means changed.
+_SLOW = [hypothesis.HealthCheck.too_slow]
+hypothesis.settings.register_profile("local", deadline=None, suppress_health_check=_SLOW)
+hypothesis.settings.register_profile("ci", deadline=None, suppress_health_check=_SLOW, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
@@ -24,6 +28,22 @@ def pytest_collection_finish() -> None:
     """What all modules brought with them stays: walking it again and again is a fifth of what it costs to start an application."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _a_database_that_is_slow_is_not_away() -> Iterator[None]:
+    """How soon an installation gives a database up is for its customers; the one of the tests is there, and kept from its processor."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (pools, jobs, migrate, embedded):
+            for name in {"CONNECT_SECONDS_MAX", "COMMAND_SECONDS_MAX"} & vars(module).keys():
+                patch.setattr(module, name, PATIENCE_SECONDS)
+        patch.setitem(vars(pools)["_SESSION"], "idle_in_transaction_session_timeout", f"{PATIENCE_SECONDS:.0f}s")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def _a_process_that_stands_still_is_not_late() -> None:
+    loops.stand_still_with(asyncio.get_running_loop())
 
 
 @pytest.fixture(scope="session")

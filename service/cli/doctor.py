@@ -57,10 +57,13 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 class Doctor:
     """Looks at every part side by side, changes nothing, and never stops at the first that is ill."""
 
-    def __init__(self, *, dsn: str, parts: Parts, seconds_max: float = _CHECK_SECONDS_MAX) -> None:
+    def __init__(
+        self, *, dsn: str, parts: Parts, seconds_max: float = _CHECK_SECONDS_MAX, latency_ms_good: float = _LATENCY_MS_GOOD
+    ) -> None:
         self._dsn = dsn
         self._parts = parts
         self._seconds_max = seconds_max
+        self._latency_ms_good = latency_ms_good
 
     async def examine(self) -> Sequence[Finding]:
         rails = [
@@ -99,7 +102,7 @@ class Doctor:
         said = f"PostgreSQL {state.server_version}, {len(state.applied)} migrations applied, {best_ms:.2f} ms a round trip"
         if state.pending:
             return Finding(part="database", said=f"{said}; missing: {', '.join(state.pending)}", mend="run `makegood migrate`")
-        if best_ms > _LATENCY_MS_GOOD:
+        if best_ms > self._latency_ms_good:
             return Finding(part="database", said=said, mend="put the database in the same network as this machine")
         return Finding(part="database", said=said)
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Final
@@ -118,7 +118,10 @@ def drawn(chances: Mapping[Trouble, int], number: int) -> Trouble | None:
 
 
 class FaultProxy:
-    """One address in front of one peer. `names` says what the seed knows a payment by, since the peer makes its references at random."""
+    """One address in front of one peer. `names` says what the seed knows a payment by, since the peer makes its references at random.
+
+    `holds`: how an answer is held back that nobody waits for.
+    """
 
     def __init__(
         self,
@@ -128,6 +131,7 @@ class FaultProxy:
         names: Mapping[str, str],
         refunds: Mapping[Trouble, int] = REFUNDS,
         late_seconds_max: float = _LATE_SECONDS_MAX,
+        holds: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         parts = urlsplit(upstream)
         self._upstream = (parts.hostname or "", parts.port or 0)
@@ -135,6 +139,7 @@ class FaultProxy:
         self._names = names
         self._refunds = refunds
         self._late_seconds_max = late_seconds_max
+        self._holds = holds
         self._is_calm = False
         self._seen: Counter[tuple[str, bool]] = Counter()
         self._replies: MutableMapping[str, bytes] = {}
@@ -204,7 +209,7 @@ class FaultProxy:
             case Trouble.HALF:
                 writer.write(answer[: len(answer) * 2 // 3])
             case Trouble.SILENT:
-                await asyncio.sleep(_SILENT_SECONDS)
+                await self._holds(_SILENT_SECONDS)
             case Trouble.ERROR:
                 self._replies[request.key] = _replayed(_BROKEN)
                 writer.write(_BROKEN.raw())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -12,6 +13,8 @@ from integrations.payments_stripe import StripeRail
 from service.ports import OutcomeUnknown, RefundSeen, Unavailable
 from tests.chaos.proxy import READS, REFUNDS, FaultProxy, Trouble, draw, drawn
 from tests.contracts.rails.benches import TEST_KEY, StripeBench, request_for
+from tests.loops import let_pass
+from tests.patience import PATIENCE_SECONDS
 from tests.peers import stateful_mock
 
 ALWAYS: Final = 10_000
@@ -34,10 +37,18 @@ def peer() -> Iterator[str]:
         yield base_url
 
 
+async def _until_given_up(_: float) -> None:
+    """The caller's whole patience passes, and no answer comes."""
+    let_pass(PATIENCE_SECONDS)
+    await asyncio.Event().wait()
+
+
 @asynccontextmanager
-async def _through(peer: str, trouble: Trouble, seconds_max: float) -> AsyncIterator[tuple[FaultProxy, StripeRail]]:
-    async with FaultProxy(peer, seed=1, names={}, refunds={trouble: ALWAYS}, late_seconds_max=0.0).serving() as proxy:
-        rail = StripeRail("stripe", TEST_KEY, base_url=proxy.base_url, call_seconds_max=seconds_max)
+async def _through(peer: str, trouble: Trouble) -> AsyncIterator[tuple[FaultProxy, StripeRail]]:
+    async with FaultProxy(
+        peer, seed=1, names={}, refunds={trouble: ALWAYS}, late_seconds_max=0.0, holds=_until_given_up
+    ).serving() as proxy:
+        rail = StripeRail("stripe", TEST_KEY, base_url=proxy.base_url, call_seconds_max=PATIENCE_SECONDS)
         try:
             yield proxy, rail
         finally:
@@ -55,8 +66,7 @@ async def test_what_a_trouble_leaves_behind_is_as_it_says_and_the_same_key_makes
     bench = StripeBench(request.node.nodeid, peer)
     payment = await bench.charge(5000)
     refund, key = request_for(bench, payment, 1500), str(bench.new_id())
-    # An answer that is held back for long is not waited for here.
-    async with _through(peer, trouble, 0.5 if trouble is Trouble.SILENT else 10.0) as (proxy, rail):
+    async with _through(peer, trouble) as (proxy, rail):
         with pytest.raises(Unavailable if trouble is Trouble.BUSY else OutcomeUnknown):
             await rail.refund(refund, key=key)
         assert len(await _made(bench, payment)) == EXECUTED[trouble]
@@ -77,7 +87,7 @@ async def test_what_a_trouble_leaves_behind_is_as_it_says_and_the_same_key_makes
 async def test_what_is_late_arrives_after_the_caller_has_given_up(peer: str, request: pytest.FixtureRequest) -> None:
     bench = StripeBench(request.node.nodeid, peer)
     payment = await bench.charge(5000)
-    async with _through(peer, Trouble.LATE, 10.0) as (proxy, rail):
+    async with _through(peer, Trouble.LATE) as (proxy, rail):
         with pytest.raises(OutcomeUnknown):
             await rail.refund(request_for(bench, payment, 1500), key=str(bench.new_id()))
         await proxy.calm()

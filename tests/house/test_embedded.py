@@ -63,7 +63,7 @@ def kill(process: subprocess.Popen[str]) -> None:
 
 async def answers(dsn: str) -> bool:
     try:
-        connection = await asyncpg.connect(dsn, timeout=5)
+        connection = await asyncpg.connect(dsn, timeout=PATIENCE_SECONDS)
     except (OSError, asyncpg.PostgresError):
         return False
     await connection.close()

@@ -19,6 +19,7 @@ from service.rail_status import Rails
 from service.rails import LIMITS
 from service.store.brakes import BrakeStore
 from service.store.keys import Change, KeyStore
+from service.store.pool import Pool
 from service.store.rails import RailStore
 from tests.identity.world import World, calling
 from tests.rails.seeding import Seeded, platform, refund
@@ -61,13 +62,13 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(fresh_pool: Any) -> AsyncIterator[Desk]:
-    world = World(fresh_pool)
-    of = await platform(fresh_pool)
+async def desk(still_pool: Pool) -> AsyncIterator[Desk]:
+    world = World(still_pool)
+    of = await platform(still_pool)
     rails: Mapping[str, RefundRail] = {name: MemorySandboxRail(name) for name in (BACK, "second")} | {OUT: PaysOut(OUT)}
     kinds = dict.fromkeys((BACK, "second"), "sandbox") | {OUT: "sandbox_payout"}
-    status = Rails(RailStore(fresh_pool), rails=rails, kinds=kinds, paces={BACK: 25.0, "second": None})
-    made = await Keys(KeyStore(fresh_pool)).make_platform_key(
+    status = Rails(RailStore(still_pool), rails=rails, kinds=kinds, paces={BACK: 25.0, "second": None})
+    made = await Keys(KeyStore(still_pool)).make_platform_key(
         of.id, name="shop", scopes=(), days=1, change=Change(actor="test", why="a test says so")
     )
     parts = msgspec.structs.replace(world.parts(), domain={**world.parts().domain, "rails": status})

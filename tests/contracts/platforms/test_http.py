@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 
 from integrations.http_errors import Trouble
 from integrations.outside_http import NotOutside, OutsideTransport
-from integrations.platform_http import ORDER_BYTES_MAX, HttpPlatform
+from integrations.platform_http import CALL_SECONDS_MAX, ORDER_BYTES_MAX, READ_SECONDS_MAX, HttpPlatform
 from integrations.platform_http_errors import CODES, ERROR_TABLE, failure_of, read_failure_of, trouble_of
 from integrations.sandbox_platform import PlatformFault, PlatformScript, SandboxPlatform
 from service.ports import Declined, OutcomeUnknown, Unavailable
 from tests.contracts.platforms.benches import SHOW, order_of
+from tests.loops import let_pass
 from tests.peers.loopback import Asked, Reply, Stub, json
 
 
@@ -38,8 +40,8 @@ async def platform() -> AsyncIterator[SandboxPlatform]:
         yield made
 
 
-def at(url: str, **limits: float) -> HttpPlatform:
-    return HttpPlatform(url, token="t0ken", private=True, **limits)
+def at(url: str) -> HttpPlatform:
+    return HttpPlatform(url, token="t0ken", private=True)
 
 
 async def replaced(system: HttpPlatform) -> Any:
@@ -163,13 +165,25 @@ async def test_a_read_of_an_address_that_is_not_there_is_a_matter_of_settings() 
     assert (failure.configuration, failure.retry_after_seconds) == (False, 9.0)
 
 
+async def time_passes_for_whoever_asked(platform: SandboxPlatform) -> None:
+    """As soon as a request was read, it has waited for as long as it may."""
+    heard = 0
+    while True:
+        await asyncio.sleep(0.01)
+        if len(platform.asked) > heard:
+            heard = len(platform.asked)
+            let_pass(max(READ_SECONDS_MAX, CALL_SECONDS_MAX))
+
+
 async def test_a_platform_that_answers_too_late_is_unavailable_to_readers_and_unknown_to_others(platform: SandboxPlatform) -> None:
     platform.script(PlatformScript(fault=PlatformFault.SLOW, times=None))
+    passing = asyncio.create_task(time_passes_for_whoever_asked(platform))
     with pytest.raises(Unavailable) as caught:
-        await fetched(at(platform.address, read_seconds_max=0.3))
+        await fetched(at(platform.address))
     assert not caught.value.never_sent
     with pytest.raises(OutcomeUnknown):
-        await replaced(at(platform.address, call_seconds_max=0.3))
+        await replaced(at(platform.address))
+    passing.cancel()
     # It was done all the same; the key finds it.
     platform.clear()
     assert platform.gate((await replaced(at(platform.address))).barcode) == "ok"

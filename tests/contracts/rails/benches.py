@@ -16,6 +16,7 @@ from integrations.sandbox import SandboxRail
 from integrations.sandbox_books import SandboxBooks, SandboxPool
 from service.model import Money
 from service.ports import RefundRail, RefundRequest, RefundSeen
+from tests.patience import PATIENCE_SECONDS
 
 TEST_KEY = "sk_test_makegood"
 _NAMESPACE = UUID("5c1f3a54-8f0c-4f39-9d1e-3f8f7a1f1d10")
@@ -83,7 +84,7 @@ def beside(dsn: str, database: str) -> str:
 class SandboxBench(Ids):
     def __init__(self, test: str, pool: SandboxPool) -> None:
         super().__init__(test)
-        self.rail = SandboxRail(f"sandbox {test}", pool)
+        self.rail = SandboxRail(f"sandbox {test}", pool, call_seconds_max=PATIENCE_SECONDS)
         self.books = SandboxBooks(f"sandbox {test}", pool)
 
     async def charge(self, minor: int, currency: str = "EUR") -> str:
@@ -105,8 +106,8 @@ class StripeBench(Ids):
 
     def __init__(self, test: str, base_url: str) -> None:
         super().__init__(test)
-        self.rail = StripeRail("stripe", TEST_KEY, base_url=base_url)
-        self._http = QuietHttpx(httpx.Timeout(10))
+        self.rail = StripeRail("stripe", TEST_KEY, base_url=base_url, call_seconds_max=PATIENCE_SECONDS)
+        self._http = QuietHttpx(httpx.Timeout(PATIENCE_SECONDS))
         self.client = stripe.StripeClient(TEST_KEY, base_addresses={"api": base_url}, http_client=self._http, max_network_retries=0)
 
     async def close(self) -> None:

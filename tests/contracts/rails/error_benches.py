@@ -23,15 +23,11 @@ from integrations.payouts_paypal import PayPalPayoutRail
 from service.model import Money
 from service.ports import Declined, OutcomeUnknown, RefundRequest, Unavailable
 from tests.contracts.rails.benches import TEST_KEY
-from tests.contracts.rails.faults import Answer, FaultServer, Trick
+from tests.contracts.rails.faults import PATIENT_SECONDS, Answer, FaultServer, Trick
 from tests.contracts.rails.faults import error as stripe_error
 from tests.peers.adyen_stub import API_KEY, MERCHANT_ACCOUNT
 
 KEY: Final = "key-1"
-# Where nothing comes and it only matters that the wait ends; enough for a busy machine to have sent the request by then.
-HASTY_SECONDS: Final = 1.5
-# Where an answer is to be judged: far longer than a busy machine needs for one.
-PATIENT_SECONDS: Final = 30.0
 REQUEST: Final = RefundRequest(
     operation_id=UUID(int=1),
     attempt_id=UUID(int=2),
@@ -41,7 +37,6 @@ REQUEST: Final = RefundRequest(
     destination="jane@example.org",
 )
 TOKEN: Final = Answer(status=200, body=b'{"access_token": "t", "expires_in": 32400}')
-_ENDLESS: Final = (Trick.SILENCE, Trick.DRIP)
 # Prose as it comes with errors, and which must not come out of an adapter.
 _PROSE: Final = "jane@example.org has GIFT-4711-0815"
 # Rows that every table has; what they mean is tested once, over all of them.
@@ -86,7 +81,7 @@ async def failure_from(vendor: Vendor, reply: Answer | Trick) -> Exception:
     replies = vendor.replies(reply)
     async with FaultServer(*replies).serving() as server:
         with pytest.raises((Declined, Unavailable, OutcomeUnknown)) as failed:
-            await vendor.send(server.base_url, HASTY_SECONDS if reply in _ENDLESS else PATIENT_SECONDS)
+            await vendor.send(server.base_url, PATIENT_SECONDS)
     assert server.keys == ["" if one is TOKEN else vendor.key for one in replies]
     assert not re.search("jane|GIFT", str(failed.value))
     return failed.value

@@ -1,4 +1,7 @@
-"""Servers that go wrong on purpose: one answers what it is told, one swallows the answers of another."""
+"""Servers that go wrong on purpose: one answers what it is told, one swallows the answers of another.
+
+Nobody sits out an answer that does not come: when the request was read, the time passes that a caller waits.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,17 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum, auto
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
+
+from tests.loops import let_pass
+
+# How long whoever asks these servers waits for an answer: far longer than a busy machine needs for one.
+PATIENT_SECONDS: Final = 30.0
+# Single reads end long before a whole call does, which takes some of these.
+_DRIP_SECONDS: Final = PATIENT_SECONDS / 8
 
 
 class Trick(Enum):
@@ -82,12 +93,15 @@ class FaultServer:
     async def _trick(self, trick: Trick, writer: asyncio.StreamWriter) -> None:
         match trick:
             case Trick.SILENCE:
+                let_pass(PATIENT_SECONDS)
                 await self._over.wait()
             case Trick.DRIP:
                 writer.write(b"HTTP/1.1 200 X\r\n")
                 while not self._over.is_set() and not writer.is_closing():
                     writer.write(b"X-Wait: a little\r\n")
                     await asyncio.sleep(0.05)
+                    if not self._over.is_set():
+                        let_pass(_DRIP_SECONDS)
             case Trick.RESET:
                 reset(writer)
             case Trick.GOODBYE:

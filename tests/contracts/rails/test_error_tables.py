@@ -9,8 +9,9 @@ import pytest
 
 from integrations.http_errors import failure_by, retry_after, row_of
 from service.ports import OutcomeUnknown, Unavailable
-from tests.contracts.rails.error_benches import PATIENT_SECONDS, SHARED, VENDORS, Vendor, failure_from, meaning
-from tests.contracts.rails.faults import Answer, Trick, closed_port
+from tests.contracts.rails.error_benches import SHARED, VENDORS, Vendor, failure_from, meaning
+from tests.contracts.rails.faults import PATIENT_SECONDS, Answer, Trick, closed_port
+from tests.patience import PATIENCE_SECONDS
 
 # In the vendor's own words, by status: the row that decides, and what it means.
 IN_THEIR_WORDS = {
@@ -87,7 +88,7 @@ async def test_bytes_that_are_no_text_are_unknown(vendor: Vendor, status: int) -
 async def test_an_answer_that_does_not_come_or_end_is_unknown_and_waited_for_no_longer_than_a_call_may_take(
     vendor: Vendor, trick: Trick
 ) -> None:
-    async with asyncio.timeout(PATIENT_SECONDS):  # without a limit of its own a call would not end at all
+    async with asyncio.timeout(PATIENCE_SECONDS):  # without a limit of its own a call would not end at all
         assert meaning(await failure_from(vendor, trick)) == "unknown"
 
 

@@ -8,9 +8,9 @@ import pytest
 from integrations.payouts_paypal import PayPalPayoutRail
 from integrations.payouts_paypal_errors import ERROR_TABLE, trouble_of
 from service.ports import Unavailable
-from tests.contracts.rails.error_benches import HASTY_SECONDS, PATIENT_SECONDS, PAYPAL, REQUEST, SHARED, TOKEN, each, failure_from, meaning
+from tests.contracts.rails.error_benches import PAYPAL, REQUEST, SHARED, TOKEN, each, failure_from, meaning
 from tests.contracts.rails.error_benches import paypal_error as said
-from tests.contracts.rails.faults import Answer, FaultServer, Trick
+from tests.contracts.rails.faults import PATIENT_SECONDS, Answer, FaultServer, Trick
 
 LINK = "https://api.paypal.com/v1/payments/payouts/ABC123"
 
@@ -160,9 +160,8 @@ async def test_a_second_no_to_a_fresh_token_is_a_matter_of_configuration_and_not
     ],
 )
 async def test_without_a_token_nothing_was_asked_for(answer: Answer | Trick, configuration: bool, wait: float | None) -> None:  # noqa: FBT001 - a parameter of the table
-    seconds = HASTY_SECONDS if answer is Trick.SILENCE else PATIENT_SECONDS
     async with FaultServer(answer).serving() as server:
-        rail = PayPalPayoutRail("paypal", "id", "secret-of-ours", base_url=server.base_url, call_seconds_max=seconds)
+        rail = PayPalPayoutRail("paypal", "id", "secret-of-ours", base_url=server.base_url, call_seconds_max=PATIENT_SECONDS)
         with pytest.raises(Unavailable) as failed:
             await rail.refund(REQUEST, key="key-1")
         await rail.close()

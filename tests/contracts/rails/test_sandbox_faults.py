@@ -16,6 +16,7 @@ from service.model import Money
 from service.ports import Declined, OutcomeUnknown, Unavailable
 from service.store import embedded
 from tests.contracts.rails.benches import SandboxBench, beside, request_for
+from tests.loops import let_pass
 from tests.patience import PATIENCE_SECONDS
 
 
@@ -199,11 +200,15 @@ async def test_an_answer_slower_than_the_call_may_last_is_unknown_and_already_in
     sandbox: SandboxBench, sandbox_pool: SandboxPool
 ) -> None:
     payment = await sandbox.charge(5000)
-    await sandbox.books.set_latency(60_000)
+    await sandbox.books.set_latency(3_600_000)
     hasty = SandboxRail(sandbox.rail.name, sandbox_pool, call_seconds_max=0.2)
 
+    calling = asyncio.create_task(sandbox.rail.refund(request_for(sandbox, payment, 700), key=str(sandbox.new_id())))
+    while (await sandbox.books.line(payment)).refunds == 0:
+        await asyncio.sleep(0.02)
+    let_pass(PATIENCE_SECONDS)
     with pytest.raises(OutcomeUnknown):
-        await hasty.refund(request_for(sandbox, payment, 700), key=str(sandbox.new_id()))
+        await calling
     with pytest.raises(Unavailable):
         await hasty.payment(payment, "EUR")
 

@@ -8,6 +8,7 @@ from integrations.payments_stripe import StripeRail
 from service.ports import OutcomeUnknown
 from tests.contracts.rails.benches import TEST_KEY, StripeBench, request_for
 from tests.contracts.rails.faults import LostAnswers
+from tests.patience import PATIENCE_SECONDS
 
 
 async def test_a_partial_refund_whose_answer_was_lost_twice_is_made_once(stripe_peer: str, request: pytest.FixtureRequest) -> None:
@@ -16,7 +17,7 @@ async def test_a_partial_refund_whose_answer_was_lost_twice_is_made_once(stripe_
     refund, key = request_for(bench, payment, 1500), str(bench.new_id())
 
     async with LostAnswers(stripe_peer).serving() as proxy:
-        rail = StripeRail("stripe", TEST_KEY, base_url=proxy.base_url)
+        rail = StripeRail("stripe", TEST_KEY, base_url=proxy.base_url, call_seconds_max=PATIENCE_SECONDS)
         proxy.lose = 2
         for _ in range(2):
             with pytest.raises(OutcomeUnknown):
@@ -37,7 +38,7 @@ async def test_another_key_after_a_lost_answer_would_pay_twice(stripe_peer: str,
     payment = await bench.charge(5000)
 
     async with LostAnswers(stripe_peer).serving() as proxy:
-        rail = StripeRail("stripe", TEST_KEY, base_url=proxy.base_url)
+        rail = StripeRail("stripe", TEST_KEY, base_url=proxy.base_url, call_seconds_max=PATIENCE_SECONDS)
         proxy.lose = 1
         refund = request_for(bench, payment, 1500)
         with pytest.raises(OutcomeUnknown):

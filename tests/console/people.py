@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal
 from uuid import uuid4
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Response, expect
 
 from service.demo.night import Night
 from service.demo.world import Bought, Desk
@@ -15,6 +16,7 @@ from service.keys import Keys
 from service.store.keys import Change, KeyStore
 from service.store.pool import Pool
 from tests.patience import PATIENCE_MS
+from tests.promises.house import until
 
 SKILLS: Final = ("support", "payments", "playback", "merchandise", "trust", "accessibility", "operations")
 WIDE: Final = (1280, 800)
@@ -110,6 +112,21 @@ async def sign_in(context: BrowserContext, address: str, token: str) -> None:
     assert answer.status == 201, await answer.text()
 
 
+def case_at_hand(page: Page) -> Locator:
+    """The open case, without the queue beside it: its rows say of other cases who has them."""
+    return page.get_by_role("region", name=re.compile("^Case: "))
+
+
+async def takes(page: Page) -> None:
+    """Takes the open case, and has it."""
+    await page.get_by_role("button", name="Take", exact=True).click()
+    await has_it(page)
+
+
+async def has_it(page: Page) -> None:
+    await expect(case_at_hand(page).get_by_text("You have it", exact=True).first).to_be_visible()
+
+
 async def agent_token(pool: Pool, desk: Desk, name: str, role: Literal["agent", "lead"] = "agent") -> str:
     change = Change(actor="test", why="works at the desk")
     made = await Keys(KeyStore(pool)).make_agent_key(
@@ -119,13 +136,14 @@ async def agent_token(pool: Pool, desk: Desk, name: str, role: Literal["agent", 
 
 
 async def customer_asks(night: Night, problem: str, order: Bought, says: str, **more: Any) -> dict[str, Any]:
-    """A case as the platform's own screens open it. That it is an answer is asserted."""
+    """A case as the platform's own screens open it, once it is known what becomes of it. That it is an answer is asserted."""
     body = {"problem": problem, "order": order.ref, "show": order.show, "channel": "api", "message": says, **more}
     headers = {"Authorization": f"Bearer {night.desk.platform}", "Idempotency-Key": f"{order.ref}-{problem}", "Prefer": "wait=20"}
     answer = await night.client.post("/v1/cases", json=body, headers=headers)
     assert answer.is_success, answer.text
-    found: dict[str, Any] = answer.json()
-    return found
+    case = str(answer.json()["id"])
+    # A machine that stands still for a while answers before that.
+    return await until(lambda: case_now(night, case), lambda found: found["status"] != "working")
 
 
 async def case_now(night: Night, case: str) -> dict[str, Any]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from typing import Final
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from service.demo.night import Night
+from service.demo.stage import LIVE, ticket
 from service.satisfaction import Satisfactions
 from tests.console.pages import ORDER, busy_night
-from tests.console.people import NARROW, WIDE, Console
+from tests.console.people import NARROW, WIDE, Console, customer_asks
 
 # A few of each kind: what the pages show is theirs to say, not how many there are.
 _CUSTOMERS: Final = 12
@@ -117,7 +119,7 @@ async def test_a_search_without_result_says_what_is_found_at_all(console: Consol
 
 
 @pytest.mark.usefixtures("case")
-async def test_every_number_of_the_board_leads_to_a_list(console: Console) -> None:
+async def test_every_number_of_the_board_leads_to_a_list(console: Console, night: Night) -> None:
     page = await console.lead()
     await page.goto("/desk/board")
     now = page.get_by_role("list", name="Now")
@@ -131,6 +133,9 @@ async def test_every_number_of_the_board_leads_to_a_list(console: Console) -> No
     await page.get_by_role("link", name="over 1 day").click()
     await expect(page.get_by_text("No case fits these filters")).to_be_visible()
     await page.go_back()
+    # Whoever came before has perhaps been there for longer by now.
+    order = await night.shop.order(LIVE, [ticket()], ref=f"NEW-{uuid4().hex[:8].upper()}")
+    assert (await customer_asks(night, "other", order, "Can I bring my own headphones?"))["status"] == "with_people"
     await page.get_by_role("link", name="under 5 min").click()
     await expect(page.get_by_role("listbox").get_by_role("option").first).to_be_visible()
 

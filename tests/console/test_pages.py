@@ -13,7 +13,7 @@ from playwright.async_api import Locator, Page, expect
 from service.demo.night import Night
 from tests.console.axe import AXE, Theme, violations
 from tests.console.pages import PLACES, Place, busy_night, settled
-from tests.console.people import NARROW, SMALLEST, WIDE, Console
+from tests.console.people import NARROW, SMALLEST, WIDE, Console, takes
 
 _TOO_WIDE: Final = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 THEMES: Final[tuple[Theme, ...]] = ("dark", "light")
@@ -50,7 +50,7 @@ async def test_axe_finds_nothing_while_somebody_works(console: Console, case: st
     page = await console.agent()
     await page.add_init_script(path=AXE)
     await page.goto(f"/desk/cases/{case}")
-    await page.get_by_role("button", name="Take", exact=True).click()
+    await takes(page)
     found: dict[str, Any] = {}
     for step, (opens, shown) in _STEPS.items():
         await opens(page)

@@ -157,7 +157,10 @@ async def test_a_guest_reads_the_code_in_the_sandbox_mailbox_and_is_helped(demo:
     await viewer.player_is("playing")
     help_ = Help(viewer, "en")
     await viewer.switch("Link dead")
-    await viewer.page.get_by_role("button", name="Guest").tap()
+    guest = viewer.page.get_by_role("button", name="Guest")
+    await guest.tap()
+    # The page begins anew; the player of the one before it was dead as well.
+    await expect(guest).to_have_attribute("aria-pressed", "true")
     await viewer.player_is("dead")
 
     entered = await demo.host.come(await viewer.visitor())

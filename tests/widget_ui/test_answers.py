@@ -62,6 +62,7 @@ async def test_what_has_changed_since_is_agreed_to_again(browser: Browser, *, wi
     ):
         await comes_to(page, ASK)
         await taps(page, "Money back")
+        await expect(page.get_by_role("button", name="Send back €25.00")).to_be_visible()
         stub.answers[f"POST {PREVIEW}"] = less
         await taps(page, "Send back €25.00")
         await expect(page.get_by_text("Something has changed").first).to_be_visible()

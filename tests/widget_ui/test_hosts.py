@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import pytest
@@ -94,11 +95,12 @@ async def test_a_guest_whose_session_has_run_out_is_no_mistake_of_the_page(brows
 async def test_a_page_that_may_not_ask_is_told_which_two_names_to_look_at(browser: Browser) -> None:
     """Before anybody opens it, and once."""
     async with open_stub(browser, USUAL) as (page, stub):
-        await expect(page.locator(".launcher")).to_be_visible()
+        # The page that is there may still be asking, and would hear of it as well.
+        await page.goto("about:blank")
         stub.answers["GET /v1/help"] = None
         heard = heard_at(page)
         async with page.expect_console_message(lambda one: one.text == UNREACHED):
-            await page.reload()
+            await page.goto("/")
         await page.locator(".launcher").click()
         await expect(page.get_by_text("We cannot be reached just now")).to_be_visible()
         assert heard == [UNREACHED]
@@ -130,7 +132,10 @@ async def test_a_script_that_can_make_no_launcher_says_so(browser: Browser) -> N
 async def test_an_element_of_the_page_needs_no_platform_on_its_script(browser: Browser) -> None:
     async with open_stub(browser, USUAL) as (page, stub):
         without_platform(stub)
-        await page.clock.install()
+        # Nobody is hurried: the script waits seconds for the element.
+        now = datetime.now(UTC)
+        await page.clock.install(time=now)
+        await page.clock.pause_at(now + timedelta(hours=1))
         heard = heard_at(page)
         await page.reload()
         made = "const one = document.createElement('makegood-help'); one.setAttribute('platform', 'northern'); document.body.append(one);"

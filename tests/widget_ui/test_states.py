@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, expect
 
+from tests.promises.house import until
 from tests.widget_ui.states import CASE, EVENTS, HELP, OPEN, STATES, USUAL, State, comes_to, writes
 from tests.widget_ui.stub import case_events, open_stub
 
@@ -181,7 +182,8 @@ async def test_a_platform_s_colour_is_its_accent_and_a_page_may_set_another(brow
     }"""
     async with open_stub(browser, {**USUAL, "GET /v1/help": {**HELP, "accent": "#0b6e5f"}}) as (page, _):
         await expect(page.locator("makegood-help .launcher")).to_be_visible()
-        assert await page.evaluate(hue) == "green"
+        # The launcher is there before the platform has told its colour.
+        await until(lambda: page.evaluate(hue), lambda found: found == "green")
         await page.evaluate("document.querySelector('makegood-help').style.setProperty('--makegood-accent', '#b00020')")
         assert await page.evaluate(hue) == "red"
 
@@ -189,6 +191,8 @@ async def test_a_platform_s_colour_is_its_accent_and_a_page_may_set_another(brow
 async def test_it_comes_in_and_goes_out_by_keyboard_alone(browser: Browser) -> None:
     async with open_stub(browser, USUAL) as (page, stub):
         play = page.get_by_role("button", name="Play")
+        # It comes when its texts have: a tabulator pressed before goes past its place.
+        await expect(page.locator("makegood-help .launcher")).to_be_visible()
         await play.focus()
         await page.keyboard.press("Tab")
         await expect(page.locator("makegood-help .launcher")).to_be_focused()

@@ -70,6 +70,7 @@ async def test_the_address_goes_with_the_money(browser: Browser) -> None:
         await taps(page, "your PayPal account")
         await writes(page, ACCOUNT, "mira@example.org")
         await taps(page, "Send €45.00 there")
+        await expect(page.get_by_role("button", name="Try again")).to_be_visible()
         stub.answers[f"POST {PAYOUT}"] = {**DONE, "operations": [{**CHOSEN, "to": "your PayPal account"}]}
         await taps(page, "Try again")
         await expect(page.get_by_role("heading", name="€45.00 sent back")).to_be_visible()

@@ -51,9 +51,12 @@ export function Composer({ id, shown, mine, handle, onSent }: Props) {
   const box = useRef<HTMLTextAreaElement>(null);
   // What stands in the field is the field's own: nothing that is drawn again touches it.
   const bodies = useRef<Record<Kind, string>>({ reply: "", note: "" });
+  // Where somebody has typed since this was opened, what the service had before is old.
+  const typed = useRef(new Set<Kind>());
 
   const write = (text: string): void => {
     bodies.current[kind.value] = text;
+    typed.current.add(kind.value);
     empty.value = text.trim() === "";
     failure.value = "";
     state.value = "";
@@ -128,11 +131,13 @@ export function Composer({ id, shown, mine, handle, onSent }: Props) {
       (drafts) => {
         if (left) return;
         for (const which of ["reply", "note"] as const) {
-          if (bodies.current[which] !== (local(id, which)?.body ?? "")) continue;
+          if (typed.current.has(which) || bodies.current[which] !== (local(id, which)?.body ?? "")) continue;
           const body = newer(local(id, which), drafts.find((one) => one.mine && one.kind === which));
           if (body === bodies.current[which]) continue;
           bodies.current[which] = body;
+          // What is sent is what is seen.
           if (document.activeElement !== box.current) show(which, false);
+          else if (which === kind.value) show(which, true);
         }
       },
       () => undefined,

@@ -194,7 +194,8 @@ function Rows({ shown, open, go }: RowsProps) {
   const pointed = useRef<string | null>(null);
   const before = useRef<{ shown: readonly QueueRow[] }>({ shown });
 
-  useEffect(() => {
+  // With the drawing: the first j or k after a click goes on from the case that was clicked.
+  useLayoutEffect(() => {
     if (open !== null) at.value = open;
   }, [open]);
 

@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useLocation } from "preact-iso";
 import { useEffect } from "preact/hooks";
-import { ApiProblem } from "../api";
+import { ApiProblem, isOver } from "../api";
 import { Failed, Notice, Skeleton } from "../components/bits";
 import { Button } from "../components/button";
 import { useLoad } from "../components/load";
@@ -29,7 +29,10 @@ export default function SignInPage() {
   const to = within(query["to"]);
   const state = useSignal<State>(linkCode === null ? "asking" : "signing_in");
   const ways = useLoad<SignInWays>("ways", () => waysToSignIn(query["platform"] ?? null));
-  const enter = (): void => route(to, true);
+  // Where somebody else was signed in until now, the page is being loaded anew: nothing of theirs is drawn in between.
+  const enter = (): void => {
+    if (!isOver) route(to, true);
+  };
 
   /** A link signs nobody out without a question: whoever sent it may have meant themselves. */
   const arrive = async (): Promise<void> => {

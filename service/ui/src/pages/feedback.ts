@@ -5,7 +5,7 @@ import LANGUAGES from "./feedback-words.json";
 
 type Language = keyof typeof LANGUAGES;
 
-// A phone in a dark venue: longer than this and the person should be asked to tap again.
+// A phone in a dark venue: longer than this and the person is asked to tap again. The first tap is waited for all the same.
 const SECONDS_MAX = 15;
 
 const language = navigator.languages.map((one) => one.split("-", 1)[0]?.toLowerCase() ?? "").find((one): one is Language => one in LANGUAGES) ?? "en";
@@ -52,6 +52,12 @@ async function send(score: number, buttons: readonly HTMLButtonElement[]): Promi
     one.classList.toggle("chosen", at + 1 === score);
   });
   if (said) said.textContent = words.sending;
+  const again = (): void => {
+    for (const one of buttons) one.disabled = false;
+    buttons[score - 1]?.focus();
+    if (said) said.textContent = words.failed;
+  };
+  const late = setTimeout(again, SECONDS_MAX * 1000);
   try {
     // The same answer twice counts once: a second tap after a lost line is safe.
     const answer = await fetch("/v1/satisfaction", {
@@ -59,17 +65,16 @@ async function send(score: number, buttons: readonly HTMLButtonElement[]): Promi
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ token, score }),
       credentials: "omit",
-      signal: AbortSignal.timeout(SECONDS_MAX * 1000),
     });
     if (answer.ok) return end(words.thanks, words.close);
     if (answer.status === 409) return (await early(answer)) ? end(words.early, words.early_next) : end(words.told, words.close);
     if (answer.status < 500 && answer.status !== 429) return end(words.over, words.over_next);
   } catch {
     // Not reached: said below, like an answer that says to try later.
+  } finally {
+    clearTimeout(late);
   }
-  for (const one of buttons) one.disabled = false;
-  buttons[score - 1]?.focus();
-  if (said) said.textContent = words.failed;
+  again();
 }
 
 /** Of the two reasons not to take it: too soon, or told before. */
@@ -78,7 +83,12 @@ async function early(answer: Response): Promise<boolean> {
   return problem.type?.endsWith("not_yet") ?? false;
 }
 
+let isOver = false;
+
+/** What the first answer says stands, should a second tap be under way. */
 function end(title: string, next: string): void {
+  if (isOver) return;
+  isOver = true;
   page.replaceChildren();
   make("h1", page, title);
   make("p", page, next, "feedback-next");

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
@@ -26,6 +28,14 @@ def free_port() -> int:
         if not is_taken(HOST, port):
             return port
     raise OSError("every port of this process is taken")
+
+
+@contextmanager
+def deaf_port() -> Iterator[int]:
+    """One that takes no connection, and that nobody else can listen at meanwhile: it is bound, and not listened at."""
+    with socket.socket() as held:
+        held.bind((HOST, 0))
+        yield held.getsockname()[1]
 
 
 @cache

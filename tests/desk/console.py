@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -27,6 +28,7 @@ from service.store.platforms import PlatformStore
 from service.store.pool import Pool
 from service.vendors import Vendors
 from tests.identity.world import SECRET, TESTING
+from tests.patience import PATIENCE_SECONDS
 
 HERE: Final = "http://makegood.test"
 SKILLS: Final = ("support", "trust", "payments", "operations")
@@ -120,6 +122,9 @@ async def open_case(office: Office, **fields: Any) -> UUID:
         assert asked.status_code == 200, asked.text
         case = unwire(WireId.CASE, answer.json()["id"])
         assert case is not None
+        async with asyncio.timeout(PATIENCE_SECONDS):  # what was slow to be decided comes to people a moment later
+            while await office.pool.fetchval("SELECT owner FROM cases WHERE id = $1", case) != "queue":
+                await asyncio.sleep(0.01)
         return case
 
 

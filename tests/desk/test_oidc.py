@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from integrations import jwks_http, oidc_http
 from service.app import Application
 from service.oidc import VAULT_PURPOSE, Answered, Begun, OidcSignIn, SignInFailed, within
 from service.oidc_provider import read_document
@@ -29,6 +30,7 @@ from service.store.keys import AgentChanged, KeyStore
 from service.store.platforms import PlatformStore
 from tests.desk.console import HERE, Office, browsing, installation, open_office
 from tests.identity.world import SECRET, TESTING
+from tests.patience import PATIENCE_SECONDS
 from tests.peers import oidc_provider
 
 CALLBACK: Final = f"{HERE}/desk/oidc/callback"
@@ -59,6 +61,15 @@ async def call(agent: str, office: Office, sign_in: str) -> None:
 def issuer() -> Iterator[str]:
     with oidc_provider.running(CLIENT, PEOPLE) as address:
         yield address
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patience() -> Iterator[None]:
+    """A real provider is another process: that it stands still for some seconds is no reason to send people away here."""
+    with pytest.MonkeyPatch.context() as patched:
+        for module in (jwks_http, oidc_http):
+            patched.setattr(module, "_DEADLINE_SECONDS", PATIENCE_SECONDS)
+        yield
 
 
 @pytest.fixture(scope="module")

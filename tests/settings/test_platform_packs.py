@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -33,6 +34,7 @@ from service.store.pool import Pool
 from service.vendors import Vendors
 from tests import copies
 from tests.identity.world import SECRET
+from tests.patience import PATIENCE_SECONDS
 
 BY_MIRA = Change(actor="cli:mira", why="our own terms")
 RAILS = ("play", "theirs")
@@ -73,9 +75,17 @@ class House(msgspec.Struct, frozen=True):
         sent = {"Authorization": f"Bearer {token}", "Idempotency-Key": ref}
         answer = await self.processes[process].post("/v1/cases", json=body, headers=sent)
         assert answer.status_code in {200, 201, 202}, answer.text
+        case = await self.settled(answer)
+        return case, (await decision_of(self.pool, case))[0].verdict
+
+    async def settled(self, answer: httpx.Response) -> UUID:
+        """The case that was answered, once it is decided: a busy machine answers before it is."""
         case = unwire(WireId.CASE, answer.json()["id"])
         assert case is not None
-        return case, (await decision_of(self.pool, case))[0].verdict
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await self.pool.fetchval("SELECT owner = 'process' FROM cases WHERE id = $1", case):
+                await asyncio.sleep(0.01)
+        return case
 
 
 @asynccontextmanager
@@ -216,7 +226,7 @@ async def test_no_pack_keeps_the_money_of_a_cancelled_show(house: House) -> None
     assert (await house.processes[0].put("/v1/shows/nll26", json=shown, headers=sent)).status_code == 200
     body = {"problem": "show_cancelled", "order": ref, "show": "nll26", "channel": "api"}
     answer = await house.processes[0].post("/v1/cases", json=body, headers=sent)
-    case = unwire(WireId.CASE, answer.json()["id"])
+    case = await house.settled(answer)
     row = await house.pool.fetchrow(
         "SELECT owner, (SELECT guards FROM decision d WHERE d.case_id = c.id) g FROM cases c WHERE id = $1", case
     )
@@ -257,7 +267,7 @@ async def test_money_that_came_by_a_rail_that_is_no_longer_the_platforms_is_refu
     body = {"problem": "show_cancelled", "order": "KNOWN", "show": "nll26", "channel": "api"}
     answer = await house.processes[1].post("/v1/cases", json=body, headers=sent)
     rows = await house.pool.fetch(
-        "SELECT rail, state, holds FROM operation WHERE case_id = $1 AND action = 'refund'", unwire(WireId.CASE, answer.json()["id"])
+        "SELECT rail, state, holds FROM operation WHERE case_id = $1 AND action = 'refund'", await house.settled(answer)
     )
     assert rows
     assert {(row["rail"], row["state"], "outside" in row["holds"]) for row in rows} == {(None, "HELD", True)}

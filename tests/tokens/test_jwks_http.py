@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
+from integrations import jwks_http
 from integrations.jwks_http import HttpJwks
 from service.ports import Unavailable
 from tests.patience import PATIENCE_SECONDS
+from tests.ports import deaf_port
 
 OK = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
 
@@ -49,7 +51,8 @@ async def server() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def source() -> AsyncIterator[HttpJwks]:
+async def source(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[HttpJwks]:
+    monkeypatch.setattr(jwks_http, "_DEADLINE_SECONDS", PATIENCE_SECONDS)
     async with httpx.AsyncClient(timeout=PATIENCE_SECONDS, trust_env=False) as client:
         yield HttpJwks(client, retry_wait_seconds=0)
 
@@ -96,9 +99,9 @@ async def test_a_compressed_body_is_not_unpacked(server: Server, source: HttpJwk
     assert b"accept-encoding: identity" in server.requests[0].lower()
 
 
-async def test_nobody_at_the_address_is_unavailable(source: HttpJwks, unused_tcp_port_factory: Callable[[], int]) -> None:
-    with pytest.raises(Unavailable, match="ConnectError"):
-        await source.fetch(f"http://127.0.0.1:{unused_tcp_port_factory()}/")
+async def test_nobody_at_the_address_is_unavailable(source: HttpJwks) -> None:
+    with deaf_port() as port, pytest.raises(Unavailable, match="ConnectError"):
+        await source.fetch(f"http://127.0.0.1:{port}/")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -283,10 +283,11 @@ def code_texts(core: Core, vendors: Vendors, settings: Settings) -> CodeTexts | 
     )
 
 
-def assemble_money(core: Core, vendors: Vendors) -> MoneyParts:
+def assemble_money(core: Core, vendors: Vendors, *, monotonic: Callable[[], float] = time.monotonic) -> MoneyParts:
+    """`monotonic`: the process's own clock, by which it knows how much of a lease is left."""
     gate = Gate(RailStore(core.pool), paces=vendors.paces)
     policy = FollowUps(core.rules.backups, rails=vendors.rails, kinds=vendors.kinds)
-    refunds = Refunds(core.flow, rails=vendors.rails, brakes=core.brakes, gate=gate, policy=policy)
+    refunds = Refunds(core.flow, rails=vendors.rails, brakes=core.brakes, gate=gate, policy=policy, monotonic=monotonic)
     operations = Operations(
         core.flow,
         refunds=refunds,
@@ -296,6 +297,7 @@ def assemble_money(core: Core, vendors: Vendors) -> MoneyParts:
         orders=core.in_step,
         letters=core.post,
         brakes=core.brakes,
+        monotonic=monotonic,
     )
     choices = Choices(core.flow, core.rules)
     resolution = Resolution(core.pool, core.flow, core.rulebook, operations, choices, in_step=core.in_step)

@@ -106,7 +106,7 @@ async def _take(template: str, dsn: str) -> str:
             except (asyncpg.InvalidCatalogNameError, asyncpg.ObjectInUseError, asyncpg.InternalServerError):
                 continue  # another worker was quicker
             return name
-        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        await embedded.when_nobody_is_in_it(connection, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     finally:
         await connection.close()
     return name
@@ -116,9 +116,9 @@ async def _give_back(template: str, dsn: str, name: str) -> None:
     connection = await asyncpg.connect(dsn)
     try:
         if await is_emptied(embedded.database_dsn(dsn, name), await connection.fetchval(_TEMPLATE, template)):
-            await connection.execute(f'ALTER DATABASE "{name}" RENAME TO "{template}_free_{uuid4().hex[:12]}"')
+            await embedded.when_nobody_is_in_it(connection, f'ALTER DATABASE "{name}" RENAME TO "{template}_free_{uuid4().hex[:12]}"')
         else:
-            await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            await embedded.when_nobody_is_in_it(connection, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
     finally:
         await connection.close()
 

@@ -50,6 +50,9 @@ log_min_error_statement = panic      # and so may a statement
 # initdb takes 1 s, a start 0.1 s; recovery after a crash replays at most max_wal_size, which took well under this.
 _START_SECONDS_MAX: Final = 60.0
 
+# Whoever is told to leave a database does so at its next look, if it gets to one.
+_LEAVE_SECONDS_MAX: Final = 60.0
+
 # The wheel's server is stopped "fast": connections are cut, a checkpoint is written.
 _STOP_SECONDS_MAX: Final = 60.0
 
@@ -135,7 +138,7 @@ async def create_database(dsn: str, name: str, *, template: str | None = None) -
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", name):
             copied = f" TEMPLATE {_quoted(template)}" if template else ""
             with contextlib.suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
-                await connection.execute(f"CREATE DATABASE {_quoted(name)}{copied}")
+                await when_nobody_is_in_it(connection, f"CREATE DATABASE {_quoted(name)}{copied}")
     finally:
         await connection.close()
     return database_dsn(dsn, name)
@@ -145,9 +148,25 @@ async def drop_database(dsn: str, name: str) -> None:
     """Drops the database, cutting whoever is connected to it."""
     connection = await asyncpg.connect(dsn, timeout=CONNECT_SECONDS_MAX)
     try:
-        await connection.execute(f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)")
+        await when_nobody_is_in_it(connection, f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)")
     finally:
         await connection.close()
+
+
+async def when_nobody_is_in_it(connection: asyncpg.Connection[asyncpg.Record], statement: str) -> None:
+    """Runs what needs a database without anybody in it. Raises asyncpg.ObjectInUseError when somebody stays for a minute.
+
+    PostgreSQL itself waits five seconds for those whom it has told to go, such as an autovacuum; on a busy machine they take longer.
+    """
+    give_up = time.monotonic() + _LEAVE_SECONDS_MAX
+    while True:
+        try:
+            await connection.execute(statement)
+        except asyncpg.ObjectInUseError:
+            if time.monotonic() > give_up:
+                raise
+        else:
+            return
 
 
 def ensure_database(dsn: str, name: str) -> str:
@@ -226,10 +245,21 @@ def _alone(folder: Path) -> Iterator[None]:
 def _drop_stale_pid_file(folder: Path) -> None:
     """After a crash of the machine another program may have the old server's pid; PostgreSQL and the library then take it for alive.
 
-    A server that runs listens; so a pid file whose socket refuses belongs to no one. Shared memory still guards against two servers.
+    A server that runs listens; so a pid file whose socket refuses belongs to no one, or to one that is being started and did not get far
+    before its starter gave up: without its file that one would end itself a minute later. Shared memory still guards against two servers.
     """
-    if not _listens(folder):
+    if not _listens(folder) and not _is_starting(folder):
         (folder / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _is_starting(folder: Path) -> bool:
+    """Whether the pid file names a PostgreSQL of this folder. Nobody knows where there is no /proc."""
+    try:
+        pid = int((folder / "postmaster.pid").read_text().partition("\n")[0])
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return False
+    return command[0].endswith(b"postgres") and os.fsencode(folder) in command
 
 
 def _listens(folder: Path) -> bool:

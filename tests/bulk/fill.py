@@ -30,7 +30,7 @@ payment AS (UPDATE payment SET reserved = $6 FROM n WHERE payment.platform_id = 
 cases AS (INSERT INTO cases (platform_id, id, state, problem, show_id, order_id, requester, identity, channel, locale, owner, due_at,
         outcome, decision_id, rest, timeline_seq, created_at)
     SELECT $1, id, 'open', 'show_cancelled', $4, orders, 'platform', 'verified', 'api', 'en', 'operation',
-        now() + interval '60 seconds', 'approve', decision, '{"state": "resolved"}', 1, now() FROM n),
+        (SELECT app_now()) + interval '60 seconds', 'approve', decision, '{"state": "resolved"}', 1, now() FROM n),
 subject AS (INSERT INTO case_subject (platform_id, case_id, order_id, show_id, pass_id, problem)
     SELECT $1, id, orders, $4, pass, 'show_cancelled' FROM n),
 decision AS (INSERT INTO decision (platform_id, id, case_id, outcome, verdicts, created_at)
@@ -40,7 +40,7 @@ harm AS (INSERT INTO harm (platform_id, id, order_id, line_id, cause, awarded)
 operation AS (INSERT INTO operation (platform_id, id, case_id, order_id, decision_id, action, state, rail, payment_id, amount, currency,
         reason, priority, due_at, created_at)
     SELECT $1, operation, id, orders, decision, 'refund', 'READY', $7::text, payment, $6, 'EUR',
-        'show_cancelled', $5::int, now(), now() FROM n),
+        'show_cancelled', $5::int, (SELECT app_now()), now() FROM n),
 part AS (INSERT INTO operation_part (platform_id, operation_id, harm_id, line_id, amount) SELECT $1, operation, harm, line, $6 FROM n),
 book AS (INSERT INTO book (platform_id, at, debit, credit, amount, currency, payment_id, operation_id)
     SELECT $1, now(), 'sales', 'owed_to_customer', $6, 'EUR', payment, operation FROM n)

@@ -79,10 +79,10 @@ class _Nobody:
 
 @asynccontextmanager
 async def process(at: Ground, rail: WatchedRail) -> AsyncIterator[Loop]:
-    """One process's claim loop, with a crew of its own."""
+    """One process's claim loop, with a crew of its own. Its clock stands still as the database's does: leases end where a test says so."""
     vendors = Vendors(rails={RAIL: rail}, kinds={RAIL: "sandbox"}, mailer=SandboxMailer(sender="bulk@localhost.example"), issuers={})
     async with open_core(at.settings, vendors) as core:
-        money = assemble_money(core, vendors)
+        money = assemble_money(core, vendors, monotonic=lambda: 0.0)
         loop = Loop(core.flow, money.resolution, money.operations, _Nobody(), inbox=_Nobody(), crew=core.crew, watch=core.watch)
         try:
             yield loop
@@ -92,7 +92,7 @@ async def process(at: Ground, rail: WatchedRail) -> AsyncIterator[Loop]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def at(fresh_pool: Pool, fresh_database_url: str, tmp_path: Path) -> Ground:
+async def at(still_pool: Pool, fresh_database_url: str, tmp_path: Path) -> Ground:
     """A platform and its show, on a database of its own."""
     settings = load(
         {
@@ -102,7 +102,7 @@ async def at(fresh_pool: Pool, fresh_database_url: str, tmp_path: Path) -> Groun
             f"MAKEGOOD_RAIL_{RAIL.upper()}_KIND": "sandbox",
         }
     )
-    made = Ground(settings, fresh_pool, fresh_database_url, tmp_path)
+    made = Ground(settings, still_pool, fresh_database_url, tmp_path)
     await made.furnish()
     return made
 
@@ -182,13 +182,13 @@ async def test_a_customers_case_is_taken_up_at_once_though_more_refunds_are_due_
     rail = WatchedRail()
     bulk = await given_bulk(at, rail, 3 * PLACES)
     # All that waits for bulk is looked at now and then; here all of it is due for that, and was so before the customer came.
-    await at.pool.execute("UPDATE cases SET due_at = now() - interval '1 minute'")
+    await at.pool.execute("UPDATE cases SET due_at = app_now() - interval '1 minute'")
     await at.seed(1)
     (number,) = at.take(1)
     charge(rail, range(number, number + 1))
     await fill.refunds(at, range(number, number + 1), priority=fill.INTERACTIVE)
     case = await at.pool.fetchval(
-        """UPDATE cases SET owner = 'process', due_at = now() WHERE order_id = (SELECT id FROM orders WHERE ref = $1) RETURNING id""",
+        """UPDATE cases SET owner = 'process', due_at = app_now() WHERE order_id = (SELECT id FROM orders WHERE ref = $1) RETURNING id""",
         f"B{number}",
     )
     async with process(at, rail) as loop:
@@ -199,11 +199,11 @@ async def test_a_customers_case_is_taken_up_at_once_though_more_refunds_are_due_
 
 async def test_a_case_whose_bulk_has_ended_without_waking_it_is_found_by_the_look(at: Ground) -> None:
     await given_bulk(at, WatchedRail(), 2)
-    first, second = [row["id"] for row in await at.pool.fetch("UPDATE cases SET due_at = now() RETURNING id")]
+    first, second = [row["id"] for row in await at.pool.fetch("UPDATE cases SET due_at = app_now() RETURNING id")]
     await at.pool.execute("UPDATE operation SET state = 'DONE', due_at = NULL, ended_at = now() WHERE case_id = $1", first)
     assert [one.id for one in await FlowStore(at.pool).claim_cases(10, 15.0)] == [first]
     ahead: datetime = await at.pool.fetchval("SELECT due_at - interval '5 minutes' FROM cases WHERE id = $1", second)
-    assert ahead > await at.pool.fetchval("SELECT now()")
+    assert ahead > await at.pool.fetchval("SELECT app_now()")
 
 
 _ALL_DUE: Final = """

@@ -10,8 +10,8 @@ from tests.promises.house import FULL, figures
 SEED = 2446
 OPERATIONS = 200 if FULL else 60
 KILLS = 5 if FULL else 2
-# It takes well under a minute on two quiet cores; a run that has not ended by then hangs.
-SECONDS_MAX = 240.0
+# It takes well under a minute on two quiet cores, and many times that on two that others use; a run that has not ended by then hangs.
+SECONDS_MAX = 900.0
 
 
 @pytest.mark.xdist_group("chaos")

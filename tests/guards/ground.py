@@ -315,6 +315,11 @@ class Ground:
     async def pass_time(self, ahead: timedelta) -> None:
         await self.pool.execute("UPDATE app_clock SET ahead = ahead + $1", ahead)
 
+    async def start_of_a_day(self) -> None:
+        """So that no promise is looked at over midnight, nor over an hour."""
+        to_morning = "date_trunc('day', app_now()) + interval '1 day 1 minute' - app_now()"
+        await self.pool.execute(f"UPDATE app_clock SET ahead = ahead + ({to_morning})")
+
     async def starts_to_wait(self, connection: Connection, statement: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
         """Runs it until it waits for a row that another connection has locked, or has ended."""
         process = connection.get_server_pid()

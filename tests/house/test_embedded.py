@@ -130,6 +130,18 @@ async def test_it_is_as_durable_as_postgresql_is_and_a_killed_server_is_started_
     assert server.stop()
 
 
+async def test_a_server_that_is_being_started_keeps_its_pid_file(folder: Path) -> None:
+    """Before it listens it looks like one that crashed."""
+    server = embedded.start(folder)
+    file = folder / "postmaster.pid"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([*lines[:4], "/nowhere", *lines[5:]]) + "\n")
+    embedded._drop_stale_pid_file(folder)  # noqa: SLF001 - between the start of a process and its first words nobody else can look
+    assert file.exists()
+    file.write_text("\n".join(lines) + "\n")
+    assert server.stop()
+
+
 async def test_another_programs_pid_in_the_pid_file_does_not_stop_a_start(folder: Path) -> None:
     embedded.start(folder).stop()
     lines = [str(os.getpid()), str(folder), "1700000000", "5432", str(folder), "", "  5432001         0", "ready   "]

@@ -29,7 +29,7 @@ const misspelt: Schemas["Problem"] = "stream_outrage";
 void misspelt;
 
 async function refunded(id: string): Promise<number> {
-  for (let after = 0, pages = 0; pages < 30; pages++) {
+  for (let after = 0, giveUp = Date.now() + 120_000; Date.now() < giveUp; ) {
     const { data } = await api.GET("/v1/events", { params: { query: { after, wait_seconds: 1 } } });
     if (data === undefined) break;
     for (const event of data.events.map(asEvent)) {

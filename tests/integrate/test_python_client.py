@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -14,6 +15,7 @@ from makegood_client import Makegood, ProblemError, events, types
 
 from service.demo.night import Night
 from service.demo.world import STREAM, Bought, Item
+from tests.patience import PATIENCE_SECONDS
 
 _T = TypeVar("_T")
 
@@ -82,8 +84,8 @@ async def test_events_are_read_to_the_end_and_their_type_says_what_is_in_them(ni
     case = await asked(night, lambda it: it.open_case(a_case_of(bought), idempotency_key=uuid4().hex))
 
     def refund_of_this_case(it: Makegood) -> events.RefundSent | events.RefundSucceeded:
-        after = 0
-        for _ in range(30):  # pages; each waits up to a second for more
+        after, give_up = 0, time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < give_up:  # each page waits up to a second for more
             page = it.list_events(after=after, wait_seconds=1, types=["refund.sent", "refund.succeeded"])
             for told in page["events"]:
                 event = events.as_event(told)

@@ -54,8 +54,9 @@ SET LOCAL session_replication_role = replica;
 DO $$ DECLARE t text; BEGIN
     FOREACH t IN ARRAY ARRAY[{tables}] LOOP EXECUTE format('DELETE FROM %I', t); END LOOP;
 END $$;
-UPDATE app_clock SET ahead = interval '0';
 """
+# Time goes on where a step says so and nowhere else: standing still is drawn like the rest, and a batch is the same whenever it is played.
+_NEW_TIME: Final = "UPDATE app_clock SET ahead = interval '0', stopped_at = $1"
 _KEPT: Final = frozenset(
     {"app_clock", "policy_text", "platform", "agent", "show", "incident", "api_key", "signing_key", "schema_migration", "schema_functions"}
 )
@@ -181,8 +182,8 @@ class Ground:
     async def clear(self) -> None:
         async with self.pool.acquire() as connection, connection.transaction():
             await connection.execute(self._forget)
-        self.ahead = 0.0
-        self.began = datetime.now(UTC)
+            self.ahead, self.began = 0.0, datetime.now(UTC)
+            await connection.execute(_NEW_TIME, self.began)
         self.notices.clear()
         self.outside.clear()
         self.gate.shut.clear()

@@ -95,7 +95,7 @@ def batch(seed: int, *, examples: int = EXAMPLES_A_BATCH, shrinks: bool = False)
         # A class of its own: hypothesis keeps the seed on it.
         run_state_machine_as_test(hypothesis.seed(seed)(type("Seeded", (Model,), {})), settings=settings)
     except hypothesis.errors.FlakyStrategyDefinition:
-        # The same draws were offered other rules than before, since the database's own clock has a say in what is due: the batch ends here.
+        # The same draws were offered other rules than before, which says nothing of money: the batch ends here.
         if Model.violations > violations:
             raise
     return Played(steps=Model.steps - steps, examples=Model.examples - played, batches=1)

@@ -140,7 +140,7 @@ async def test_twenty_writers_of_one_order_leave_the_newest(client: httpx.AsyncC
 VERSIONS = st.lists(st.integers(min_value=1, max_value=6), min_size=1, max_size=8)
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(versions=VERSIONS)
 async def test_documents_in_any_order_end_in_the_newest(pool: Pool, versions: list[int]) -> None:
     platform = await new_platform(pool)

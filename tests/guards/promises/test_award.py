@@ -117,6 +117,7 @@ async def test_nothing_is_promised_while_a_bank_may_be_giving_it_back(ground: Gr
 
 @pytest.mark.parametrize("slots", [1, 16])
 async def test_a_cap_holds_what_would_pass_it(ground: Ground, slots: int) -> None:
+    await ground.start_of_a_day()
     states = []
     for _ in range(2):
         operation = await ground.award(await ground.order(), PRICE, caps=[cap(4000, slots)])

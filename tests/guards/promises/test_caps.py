@@ -36,11 +36,6 @@ async def used(ground: Ground, kind: str = "rail_day", ref: str = "first") -> in
     return found
 
 
-async def start_of_a_day(ground: Ground) -> None:
-    """So that no promise is looked at over midnight, nor over an hour."""
-    await ground.pool.execute("UPDATE app_clock SET ahead = ahead + (date_trunc('day', app_now()) + interval '1 day 1 minute' - app_now())")
-
-
 async def holds(ground: Ground) -> None:
     assert len(SUMS_OF_CAPS) == 2
     for sql in SUMS_OF_CAPS:
@@ -68,7 +63,7 @@ NO: Final[dict[str, tuple[Answer, str]]] = {
 @pytest.mark.parametrize("slots", [1, 16])
 @pytest.mark.parametrize("answer", NO)
 async def test_what_a_refund_took_and_does_not_pay_is_free_for_the_next(ground: Ground, answer: str, slots: int) -> None:
-    await start_of_a_day(ground)
+    await ground.start_of_a_day()
     caps = [day_of("first", 4000, slots)]
     _, operation = await awarded(ground, caps)
     assert await used(ground) == PRICE
@@ -83,7 +78,7 @@ async def test_what_a_refund_took_and_does_not_pay_is_free_for_the_next(ground: 
 
 async def test_each_slot_gets_back_what_was_taken_of_it(ground: Ground) -> None:
     """Sixteen slots of 250: a refund of 25.00 takes of ten, and others have taken of the same."""
-    await start_of_a_day(ground)
+    await ground.start_of_a_day()
     caps = [day_of("first", 4000)]
     small = [await awarded(ground, caps, 100) for _ in range(5)]
     _, large = await awarded(ground, caps)
@@ -99,7 +94,7 @@ async def test_each_slot_gets_back_what_was_taken_of_it(ground: Ground) -> None:
 
 
 async def test_a_refund_that_came_back_after_it_had_arrived_gives_back_once(ground: Ground) -> None:
-    await start_of_a_day(ground)
+    await ground.start_of_a_day()
     caps = [day_of("first", 4000)]
     order, operation = await awarded(ground, caps)
     await ground.advance(operation)
@@ -113,7 +108,7 @@ async def test_a_refund_that_came_back_after_it_had_arrived_gives_back_once(grou
 
 async def test_what_comes_back_and_is_sent_again_counts_once(ground: Ground) -> None:
     """The account was empty: the same refund waits, and keeps its place."""
-    await start_of_a_day(ground)
+    await ground.start_of_a_day()
     caps = [day_of("first", 4000)]
     order, operation = await awarded(ground, caps)
     await ground.advance(operation)
@@ -124,7 +119,7 @@ async def test_what_comes_back_and_is_sent_again_counts_once(ground: Ground) -> 
 
 
 async def test_of_a_window_that_is_over_nothing_is_given_back(ground: Ground) -> None:
-    await start_of_a_day(ground)
+    await ground.start_of_a_day()
     _, operation = await awarded(ground, [day_of("first", 4000)])
     await ground.pass_time(timedelta(days=1))
     _, other = await awarded(ground, [day_of("first", 4000)])
@@ -139,7 +134,7 @@ async def test_of_a_window_that_is_over_nothing_is_given_back(ground: Ground) ->
 
 
 async def test_what_people_refuse_gives_back_and_what_they_agree_to_takes(ground: Ground) -> None:
-    await start_of_a_day(ground)
+    await ground.start_of_a_day()
     caps = [day_of("first", 4000)]
     _, operation = await awarded(ground, caps, hold=["mode"], approvals=1)
     assert await used(ground) == 0
@@ -157,7 +152,7 @@ async def test_what_people_refuse_gives_back_and_what_they_agree_to_takes(ground
 
 
 async def test_a_yes_to_what_holds_its_place_already_takes_no_second(ground: Ground) -> None:
-    await start_of_a_day(ground)
+    await ground.start_of_a_day()
     caps = [day_of("first", 4000)]
     _, operation = await awarded(ground, caps)
     await ground.pool.execute("UPDATE operation SET state = 'HELD', holds = '{dispute}' WHERE id = $1", operation)
@@ -167,7 +162,7 @@ async def test_a_yes_to_what_holds_its_place_already_takes_no_second(ground: Gro
 
 
 async def test_a_refund_that_goes_another_way_leaves_its_rails_day_and_is_its_customers_once(ground: Ground) -> None:
-    await start_of_a_day(ground)
+    await ground.start_of_a_day()
     caps = [cap("customer_day", "mia", 4000, slots=1), day_of("first", 4000)]
     _, operation = await awarded(ground, caps)
     ground.first.answers = [failed("expired_or_canceled_card")]
@@ -180,7 +175,7 @@ async def test_a_refund_that_goes_another_way_leaves_its_rails_day_and_is_its_cu
 
 
 async def test_a_cap_that_is_reached_leaves_the_others_as_they_were(ground: Ground) -> None:
-    await start_of_a_day(ground)
+    await ground.start_of_a_day()
     _, operation = await awarded(ground, [cap("customer_day", "mia", 4000, slots=1), day_of("first", 1000)])
     assert (await ground.operation(operation))["holds"] == ["cap_rail_day"]
     assert [await used(ground), await used(ground, "customer_day", "mia")] == [0, 0]
@@ -190,7 +185,7 @@ async def test_a_cap_that_is_reached_leaves_the_others_as_they_were(ground: Grou
 @pytest.mark.parametrize("seed", range(3))
 async def test_whatever_ends_how_at_the_same_moment_caps_hold_what_is_under_way_or_done(ground: Ground, seed: int) -> None:
     """Refunds of some customers by one rail for one show, six at once, each with an end of its own."""
-    await start_of_a_day(ground)
+    await ground.start_of_a_day()
     draw = random.Random(seed)  # noqa: S311 - no secret
     show = uuid4().hex
     ways = ["pays", "refused", "failed", "pays and comes back", "is refused by people", "stays"]

@@ -35,6 +35,7 @@ def _rules() -> Rules:
 @pytest_asyncio.fixture(loop_scope="session")
 async def capped(ground: Ground) -> Ground:
     """The platform allows each rail so much a day, and `second` to pay out."""
+    await ground.start_of_a_day()
     settings = {"payouts": {"rails": ["second"]}, "caps": {"per_rail_and_day": {"EUR": MOST}}}
     await ground.pool.execute("UPDATE platform SET settings = $2::jsonb WHERE id = $1", ground.platform, settings)
     return ground
@@ -61,6 +62,7 @@ async def _holds(ground: Ground, operation: UUID) -> tuple[str, list[str]]:
 
 
 async def test_a_choice_beyond_the_days_ceiling_waits_for_people(ground: Ground) -> None:
+    await ground.start_of_a_day()
     said, states = [], []
     for _ in range(2):
         _, operation = await _closed_card(ground)

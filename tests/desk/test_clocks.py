@@ -110,7 +110,7 @@ SECONDS: Final = st.integers(0, 40_000)
 
 
 @given(one=hours(), since=MOMENTS, first=SECONDS, second=SECONDS)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_seconds_of_the_desk_add_up_and_are_counted_as_they_were_added(
     pool: Pool, one: Hours, since: datetime, first: int, second: int
 ) -> None:
@@ -135,7 +135,7 @@ async def test_seconds_of_the_desk_add_up_and_are_counted_as_they_were_added(
 
 
 @given(one=hours(), since=MOMENTS, minutes=st.integers(1, 3000))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_seconds_of_the_desk_are_those_that_a_minute_by_minute_count_finds(
     pool: Pool, one: Hours, since: datetime, minutes: int
 ) -> None:
@@ -208,7 +208,7 @@ PAUSES: Final = st.lists(st.tuples(st.sampled_from(["customer", "hold", "referra
 
 
 @given(stretches=PAUSES)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_what_passes_while_the_customer_or_another_team_is_asked_is_not_counted(
     still_pool: Pool, stretches: Sequence[tuple[str, int]]
 ) -> None:

@@ -26,7 +26,7 @@ _JSON: Final = {"content-type": "application/json"}
 _PASS: Final = re.compile(r"/orders/([^/]+)/positions/([^/]+)/pass/(replace|void)", re.ASCII)
 _ORDER: Final = re.compile(r"/orders/([^/]+)", re.ASCII)
 # A test waits no longer for an event.
-_TOLD_SECONDS_MAX: Final = 30.0
+_TOLD_SECONDS_MAX: Final = 120.0
 
 
 class PlatformFault(StrEnum):

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from service.demo.contacts import CONTACTS, NAMES, SOON, Contact
-from service.demo.night import AUDIENCE, ISSUER, Night
+from service.demo.night import AUDIENCE, ISSUER, REQUEST_SECONDS_MAX, Night
 from service.demo.people import Client, Json, Refused, signed_in
 from service.demo.stage import set_shows
 from service.demo.world import bearer
@@ -45,7 +45,6 @@ _SOON: Final = timedelta(minutes=25)
 _STAFF: Final = ("Noor", "Tomas")
 _SKILLS: Final = ("support", "payments", "playback", "merchandise", "trust", "accessibility")
 _CHANGE: Final = Change(actor="demo", why="works at the demo's desk")
-_REQUEST_SECONDS_MAX: Final = 30.0
 # Whatever a visitor does meanwhile (takes the case, pauses everything), the evening goes on.
 _SHRUGS: Final = (Refused, httpx.HTTPError, TimeoutError)
 
@@ -221,7 +220,7 @@ async def open_evening(night: Night) -> AsyncIterator[Evening]:
         await keys.make_agent_key(night.desk.platform_id, name=name, role="agent", skills=_SKILLS, scopes=(), days=30, change=_CHANGE)
         for name in _STAFF
     ]
-    async with httpx.AsyncClient(base_url=night.address, timeout=_REQUEST_SECONDS_MAX, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=night.address, timeout=REQUEST_SECONDS_MAX, trust_env=False) as http:
         staff = [Client(http, partial(bearer, one.token)) for one in made]
         evening = Evening(night, http, staff)
         await evening.opens_soon()

@@ -38,10 +38,10 @@ _PAYOUTS: Final = {"rails": [BACKUP], "failover_after_seconds": 2}
 # What stands in the JWTs with which the platform says who its customers are.
 ISSUER: Final = "https://northern-lights.example"
 AUDIENCE: Final = "makegood"
-# A request waits at most 25 s for its outcome; a client that hangs up before learns nothing.
-_REQUEST_SECONDS_MAX: Final = 30.0
+# A request waits at most 25 s for its outcome, on a machine that may be busy; a client that hangs up before learns nothing.
+REQUEST_SECONDS_MAX: Final = 120.0
 # Mail goes out within seconds; this only ends a wait for one that never comes.
-MAIL_SECONDS_MAX: Final = 60.0
+MAIL_SECONDS_MAX: Final = 120.0
 # A demo that stays up for days keeps the latest; no test waits for a mail behind so many others.
 _MAILS_MAX: Final = 20_000
 
@@ -166,7 +166,7 @@ async def open_night(
     async with (
         await open_sandbox(sandbox_url.reveal()) as ledger,
         serving.running(settings, vendors=vendors, listen=listen, more=more) as app,
-        httpx.AsyncClient(base_url=address, timeout=_REQUEST_SECONDS_MAX, trust_env=False) as client,
+        httpx.AsyncClient(base_url=address, timeout=REQUEST_SECONDS_MAX, trust_env=False) as client,
     ):
         books = SandboxBooks(RAIL, ledger)
         desk = await make_platform(app.pool, slug, _with_proof(platform or {}, slug, signing_secret, secret.reveal()))

@@ -13,7 +13,7 @@ import httpx
 
 from integrations.sandbox_books import Fault, LedgerLine, Script
 from service.demo.journal import Journal
-from service.demo.night import AUDIENCE, ISSUER, Mailbox, Night
+from service.demo.night import AUDIENCE, ISSUER, REQUEST_SECONDS_MAX, Mailbox, Night
 from service.demo.people import Agent, Client, Edge, Fan, Guest, Json, signed_in
 from service.demo.world import MERCHANDISE, STREAM, Bought, Item, bearer
 from service.ports import Mail
@@ -134,7 +134,7 @@ class Stage:
         return self._platform
 
     async def _client(self, headers: Callable[[], Mapping[str, str]]) -> Client:
-        http = httpx.AsyncClient(base_url=self._night.address, timeout=30.0, trust_env=False, verify=self._tls)
+        http = httpx.AsyncClient(base_url=self._night.address, timeout=REQUEST_SECONDS_MAX, trust_env=False, verify=self._tls)
         return Client(await self._clients.enter_async_context(http), headers)
 
     # ------------------------------------------------------------------------------------------ how it turned out

@@ -96,7 +96,7 @@ async def _changed(house: House, since: int) -> dict[UUID, str]:
 
 @asynccontextmanager
 async def _edge(house: House, **more: Any) -> AsyncIterator[Edge]:
-    """By the installation's clock, which other tests have put forward."""
+    """Has read what there is, by the installation's clock, which other tests have put forward."""
     address = f"http://{house.settings.bind_host}:{house.settings.bind_port}"
     ahead = (await house.value("SELECT ahead FROM app_clock")).total_seconds()
     told: dict[str, Any] = {"when_stale": "refuse", "clock": lambda: time.time() + ahead, **more}
@@ -104,6 +104,8 @@ async def _edge(house: House, **more: Any) -> AsyncIterator[Edge]:
         httpx.AsyncClient(base_url=address, headers=bearer(house.desk.edge), timeout=PATIENCE_SECONDS, trust_env=False) as http,
         Edge(http, issuer=house.settings.public_url, audience=house.desk.slug, **told) as edge,
     ):
+        # It begins without, where nobody answers it for ten seconds.
+        await until(lambda: _reason(edge, "x.y.z"), lambda reason: reason != "stale")
         yield edge
 
 

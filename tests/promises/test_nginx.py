@@ -25,7 +25,6 @@ CONF: Final = ROOT / "docs" / "edge" / "nginx.conf"
 SERVICE: Final = ROOT / "clients" / "edge_verifier"
 NGINX: Final = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
 PLAYLIST: Final = b"#EXTM3U\n#EXT-X-VERSION:3\n"
-# A loaded machine imports slowly; it only ends a wait for what never comes.
 
 # In CI it has to be there: .ci/run installs it.
 pytestmark = pytest.mark.skipif(
@@ -76,12 +75,14 @@ async def _answers(what: Callable[[], Awaitable[httpx.Response]], status: int) -
 
 
 def _conf(auth: int, origin: int, listen: int) -> str:
-    """The one of the documentation, with ports of this test's own; in the foreground, as one process."""
+    """The one of the documentation, with ports of this test's own; in the foreground, as one process, and patient with a busy machine."""
     text = CONF.read_text()
     for there, here in (
         ("server 127.0.0.1:9090;", f"server {HOST}:{auth};"),
         ("server 127.0.0.1:9091;", f"server {HOST}:{origin};"),
         ("listen 127.0.0.1:8088;", f"listen {HOST}:{listen};"),
+        ("proxy_connect_timeout 1s;", f"proxy_connect_timeout {PATIENCE_SECONDS:.0f}s;"),
+        ("proxy_read_timeout 2s;", f"proxy_read_timeout {PATIENCE_SECONDS:.0f}s;"),
         ("worker_processes auto;", "worker_processes 1; daemon off; master_process off;"),
     ):
         assert text.count(there) == 1

@@ -243,6 +243,7 @@ async def test_who_waits_reads_the_first_fact_when_it_comes(house: House, ref: s
 async def test_types_narrow_and_an_unknown_one_is_named(house: House, ref: str) -> None:
     order = await _bought(house, ref)
     await house.report("stream_outage", order)
+    await _read_from(house, 0)
     page = await house.get("/v1/events?types=refund.created&types=case.resolved&limit=500")
     assert {one["type"] for one in page["events"]} == {"refund.created", "case.resolved"}
     answer = await house.client.get("/v1/events?types=refund.invented", headers={"Authorization": f"Bearer {house.desk.platform}"})

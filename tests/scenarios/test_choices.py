@@ -126,7 +126,7 @@ async def test_a_large_pay_out_waits_for_people_though_its_customer_is_proven(st
 async def test_money_sent_by_hand_is_written_down_with_reference_and_day(stage: Stage, night: Night) -> None:
     order, case = await _asked_where(stage)
     fan = await stage.fan(order, second_factor=True)
-    case = await fan.client.post(f"/v1/cases/{case['id']}/payout", {"operation": _refund(case)["id"], "to": "manual"})
+    case = await fan.client.outcome(f"/v1/cases/{case['id']}/payout", {"operation": _refund(case)["id"], "to": "manual"})
     assert case["status"] == "with_people"
     path = f"/v1/operations/{_refund(case)['id']}/settle"
     settlement = {"reference": "SEPA 4711", "sent_on": "2026-11-20"}

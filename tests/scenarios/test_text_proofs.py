@@ -15,6 +15,7 @@ from service.demo.night import BACKUP, Night
 from service.demo.people import Json
 from service.demo.stage import CANCELLED, Stage, open_stage, ticket
 from service.demo.world import Bought, bearer
+from tests.promises.house import settled
 
 THIEFS_PHONE = "+447700900999"
 
@@ -40,7 +41,10 @@ class Guest:
         return cls(night, answer.json()["token"])
 
     async def post(self, path: str, body: Json) -> Any:
-        return await self._night.client.post(path, json=body, headers=bearer(self.token, uuid4().hex))
+        return await settled(await self._night.client.post(path, json=body, headers=bearer(self.token, uuid4().hex)), self._case)
+
+    async def _case(self, case: str) -> Any:
+        return (await self.get(f"/v1/cases/{case}")).json()
 
     async def get(self, path: str) -> Any:
         return await self._night.client.get(path, headers=bearer(self.token))

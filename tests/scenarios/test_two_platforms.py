@@ -18,6 +18,8 @@ from tests.promises.house import settled, until
 
 ORDER, SHOW, BARCODE, FAN = "SAME-1", "same-night", "same-barcode-0001", "fan@both.example"
 
+# Ahead, whenever the tests run.
+_STARTS: Final = datetime.now(UTC).replace(microsecond=0) + timedelta(days=9)
 LOOKS: Final[dict[str, dict[str, Any]]] = {
     "moonlight": {
         "name": "Moonlight Live",
@@ -61,7 +63,7 @@ class Side(msgspec.Struct, frozen=True):
         return answer.json()
 
     async def show(self, version: int, status: str) -> None:
-        starts = datetime(2026, 12, 1, 19, 0, tzinfo=UTC)
+        starts = _STARTS
         zone = LOOKS[self.desk.slug]["zone"]
         body = {
             "version": version,

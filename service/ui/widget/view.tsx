@@ -4,6 +4,7 @@ import type { App } from "./app";
 import { home } from "./home";
 import { icon } from "./icons";
 import { button, state } from "./parts";
+import type { Help } from "./wire";
 
 function screenOf(a: App): VNode | null {
   if (a.screen === "loading") return a.isAway || a.error ? null : skeleton(a);
@@ -30,8 +31,9 @@ export function panel(a: App): VNode {
   const { say } = a.text;
   // Not even the beginning could be had: whoever opens it again tries again.
   const isLost = a.screen === "loading" && a.error !== null;
-  const isWithPeople = a.screen === "case" && a.case?.status === "with_people";
-  const offersPerson = a.screen !== "loading" && a.screen !== "tell" && a.screen !== "purchase" && !isWithPeople && !(a.screen === "case" && a.case?.status === "denied");
+  // Where a screen leads to people by itself, or is theirs already, nothing more does.
+  const isTheirs = a.screen === "case" && /^(with_people|denied)$/.test(a.case?.status ?? "");
+  const offersPerson = !isTheirs && !/^(loading|tell|purchase)$/.test(a.screen);
   return (
     <>
       <header>
@@ -69,8 +71,8 @@ function skeleton(a: App): VNode {
 /** From what was last known: how else to reach the platform, where it has said so in a way that one can tap. */
 function away(a: App): VNode {
   const { say } = a.text;
-  const { email, phone, url } = a.help?.contacts ?? { email: null, phone: null, url: null };
-  const safe = url !== null && /^https?:/.test(url) ? url : null;
+  const { email, phone, url }: Partial<Help["contacts"]> = a.help?.contacts ?? {};
+  const safe = url && /^https?:/.test(url) ? url : null;
   return (
     <section class="away" aria-label={say("away")}>
       {state(

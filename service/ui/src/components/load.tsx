@@ -1,6 +1,6 @@
 // Reading something for a page: what is shown stays while it is read anew, a failure is said in words, an old answer never replaces a newer.
 import { useSignal, type Signal } from "@preact/signals";
-import { useCallback, useEffect, useRef } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef } from "preact/hooks";
 
 export interface Loaded<T> {
   data: Signal<T | undefined>;
@@ -32,7 +32,8 @@ export function useLoad<T>(key: string, read: (signal: AbortSignal) => Promise<T
     }
   }, []);
 
-  useEffect(() => {
+  // Before anybody sees it: what was read for another key is no answer to this one.
+  useLayoutEffect(() => {
     data.value = undefined;
     error.value = undefined;
     void reload();

@@ -19,6 +19,7 @@ from service.model import WireId, unwire
 from service.store import cases as store
 from service.store.cases import Mark
 from service.watch import Watch
+from tests.desk.console import installation
 
 
 @pytest.fixture
@@ -95,6 +96,21 @@ async def test_a_hint_that_cannot_be_sent_fails_nobody_and_keeps_none_back() -> 
     watch.tell(third)
     await watch.told()
     assert sent == [{first}, {second}, {third}]
+
+
+async def test_a_process_that_stops_tells_the_others_first(fresh_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Collection[UUID]] = []
+
+    async def slowly(cases: Collection[UUID]) -> None:
+        for _ in range(1000):
+            await asyncio.sleep(0)
+        sent.append(cases)
+
+    async with installation(fresh_database_url) as app:
+        monkeypatch.setattr(app.watch, "_send", slowly)
+        app.watch.tell(case := uuid4())
+        await app.finish()
+        assert sent == [{case}]
 
 
 class Marks:

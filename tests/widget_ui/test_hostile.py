@@ -42,17 +42,6 @@ async def test_a_double_tap_does_one_thing(browser: Browser) -> None:
         assert sent(asked)["offered"] == {"amount": 694, "currency": "EUR", "to": "Visa ·· 4242"}
 
 
-async def test_the_second_tap_of_a_double_one_is_no_yes_to_what_the_first_has_drawn(browser: Browser) -> None:
-    async with open_stub(browser, {**USUAL, "POST /v1/cases": None}) as (page, stub):
-        await comes_to(page, CONFIRM)
-        yes = page.get_by_role("button", name=SEND)
-        await yes.dispatch_event("click", {"detail": 2})
-        assert await yes.get_attribute("aria-busy") == "false"
-        assert stub.posts("/v1/cases") == []
-        await yes.click()
-        await expect(yes).to_have_attribute("aria-busy", "true")
-
-
 async def test_what_was_on_its_way_when_the_page_was_loaded_anew_is_done_once(browser: Browser) -> None:
     """The answer is lost with the page; the same request goes out again under the same key, and nobody taps again."""
     async with open_stub(browser, {**USUAL, "POST /v1/cases": None}) as (page, stub):

@@ -16,10 +16,9 @@ export function screen(a: App, name: string, title: Child, ...content: Child[]):
   );
 }
 
-/** The second click of a double one is for nobody: what the first has drawn under it may be a yes. */
 export function button(a: App, name: string, label: Child, action: () => Promise<void> | void, kind = ""): VNode {
   return (
-    <button type="button" class={`b ${kind}`} aria-disabled={a.busy !== null} aria-busy={a.busy === name} onClick={(e) => e.detail < 2 && void a.run(name, action)}>
+    <button type="button" class={`b ${kind}`} aria-disabled={a.busy !== null} aria-busy={a.busy === name} onClick={() => void a.run(name, action)}>
       {label}
     </button>
   );

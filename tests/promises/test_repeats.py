@@ -72,6 +72,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     counted: str
     about: tuple[object, ...]
+    key: str = msgspec.field(default_factory=lambda: uuid4().hex)
 
 
 async def _sold(house: House, ref: str, *, price: int = 2500, status: str = "cancelled") -> Bought:
@@ -294,16 +295,16 @@ def test_every_post_demands_a_key_or_says_why_it_needs_none() -> None:
     assert all(BY_NATURE.values())
 
 
-async def _send(house: House, ask: Ask, key: str) -> httpx.Response:
-    return await house.post(ask.path, ask.body, token=ask.token, key=key)
+async def _send(house: House, ask: Ask) -> httpx.Response:
+    return await house.post(ask.path, ask.body, token=ask.token, key=ask.key)
 
 
 async def _between_two_like_readings(house: House, ask: Ask) -> bool | None:
     """Whether a repeat shows what readings before and after it both show; None while work in the background moves the case."""
     for _ in range(_READINGS_MAX):
-        again = (await _send(house, ask, "one")).json()
+        again = (await _send(house, ask)).json()
         before = await house.case(again["id"], token=ask.token)
-        again = (await _send(house, ask, "one")).json()
+        again = (await _send(house, ask)).json()
         if before == await house.case(again["id"], token=ask.token):
             return bool(again == before)
     return None
@@ -313,8 +314,8 @@ async def _between_two_like_readings(house: House, ask: Ask) -> bool | None:
 async def test_the_same_key_does_it_once_however_often_and_at_once(house: House, ref: str, route: str) -> None:
     ask = await KEYED[route](house, ref)
     before = await house.value(ask.counted, *ask.about)
-    together = await asyncio.gather(*(_send(house, ask, "one") for _ in range(3)))
-    again = await _send(house, ask, "one")
+    together = await asyncio.gather(*(_send(house, ask) for _ in range(3)))
+    again = await _send(house, ask)
     assert {one.status_code for one in (*together, again)} <= {200, 201, 204}, [one.text for one in (*together, again)]
     assert await house.value(ask.counted, *ask.about) == before + 1
     # What a repeat shows is the resource as it is now, and nothing that was kept.
@@ -326,9 +327,9 @@ async def test_the_same_key_does_it_once_however_often_and_at_once(house: House,
 @pytest.mark.parametrize("route", sorted(KEYED))
 async def test_the_same_key_with_another_body_is_a_mistake_and_does_nothing(house: House, ref: str, route: str) -> None:
     ask = await KEYED[route](house, ref)
-    await _send(house, ask, "one")
+    await _send(house, ask)
     before = await house.value(ask.counted, *ask.about)
-    answer = await house.post(ask.path, ask.other, token=ask.token, key="one")
+    answer = await house.post(ask.path, ask.other, token=ask.token, key=ask.key)
     assert (answer.status_code, answer.json()["type"].rpartition(":")[2]) == (422, "idempotency_key_reused"), answer.text
     assert await house.value(ask.counted, *ask.about) == before
 
@@ -348,25 +349,25 @@ async def test_a_key_whose_request_was_refused_is_free_for_the_next_try(house: H
     path, action = f"/v1/cases/{case['id']}/actions", {"action": "refund", "cause": "goodwill", "position": "1", "amount": 500}
     seen = (await house.post(f"/v1/cases/{case['id']}/previews", action, token=house.desk.agent)).json()
     body = {"preview": seen["id"], "reason": "a long evening"}
-    refused = await house.post(path, body, token=house.desk.agent, key="one")
+    refused = await house.post(path, body, token=house.desk.agent, key=ref)
     assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (409, "not_yours")
     await house.post("/v1/queue/take", {"case": case["id"]}, token=house.desk.agent)
-    assert (await house.post(path, body, token=house.desk.agent, key="one")).status_code == 200
+    assert (await house.post(path, body, token=house.desk.agent, key=ref)).status_code == 200
     assert len(await house.operations(case["id"])) == 1
 
 
 async def test_a_key_is_its_callers_and_its_paths_alone(house: House, ref: str) -> None:
     ask = await _note(house, ref)
-    assert (await _send(house, ask, "one")).status_code == 200
-    assert (await house.post(ask.path, ask.body, token=house.desk.lead, key="one")).status_code == 200
+    assert (await _send(house, ask)).status_code == 200
+    assert (await house.post(ask.path, ask.body, token=house.desk.lead, key=ask.key)).status_code == 200
     elsewhere = ask.path.replace("/notes", "/replies")
-    assert (await house.post(elsewhere, ask.body, token=ask.token, key="one")).status_code == 200
+    assert (await house.post(elsewhere, ask.body, token=ask.token, key=ask.key)).status_code == 200
     assert await house.value(ask.counted, *ask.about) == 3
 
 
 async def test_of_a_key_the_bodys_hash_is_kept_and_what_it_made_but_no_answer(house: House, ref: str) -> None:
     ask = await _note(house, ref)
-    await _send(house, ask, "one")
+    await _send(house, ask)
     kept = await house.rows("SELECT * FROM idempotency WHERE path = $1", ask.path)
     assert [set(row) for row in kept] == [{"platform_id", "caller", "method", "path", "key", "body_hash", "resource_id", "created_at"}]
     assert kept[0]["resource_id"] == await house.value("SELECT id FROM message WHERE case_id = $1", *ask.about)

@@ -227,11 +227,11 @@ class Jobs:
             async with asyncio.timeout(_SEND_SECONDS_MAX):
                 await self._mailer.send(letter.mail)
         except Declined as refused:
-            kind, data = "mail_refused", {"letter": letter.told["letter"], "reason": refused.code}
+            kind, data = "mail_refused", _refused(letter, refused.code)
         except (Unavailable, OutcomeUnknown, TimeoutError):
             if tries < MAIL_TRIES_MAX:
                 raise
-            kind, data = "mail_refused", {"letter": letter.told["letter"], "reason": "unreachable"}
+            kind, data = "mail_refused", _refused(letter, "unreachable")
         await jobs.note_mail(self._pool, platform, letter.case, kind, data)
         log.info(kind, case_id=letter.case.hex, letter=letter.told["letter"])
 
@@ -267,6 +267,10 @@ async def _guarded(name: str, work: Callable[[bytes, int], Awaitable[None]], job
 
 async def _on_schedule(work: SlowPass, _schedule: Schedule) -> None:
     await work()
+
+
+def _refused(letter: CaseMail, reason: str) -> dict[str, str]:
+    return {name: letter.told[name] for name in ("letter", "wait") if name in letter.told} | {"reason": reason}
 
 
 def retry_seconds(tries: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID, uuid5
@@ -37,7 +37,7 @@ from service.satisfaction import Satisfactions
 from service.shown import CaseShown, in_language, operation_status, show
 from service.store import access as access_store
 from service.store import cases, post
-from service.store.cases import CaseRecord
+from service.store.cases import CaseRecord, OperationRow
 from service.store.notices import NoticeStore
 from service.store.pool import Pool
 from service.store.post import Addressee, PassToSend, ToldBefore
@@ -125,7 +125,8 @@ class Post:
     async def case_letter(self, platform: UUID, case: UUID, version: int) -> CaseMail | None:
         """What there is to tell about the case as it stands now; `version` is the case's when somebody saw that there is something.
 
-        None: a later letter has told it already, there is nothing to tell, or nobody to tell it to. The same version is the same mail.
+        None: an earlier letter has told it, there is nothing to tell, or nobody to tell it to. The same version is the same mail, and so is
+        the same wait: however often it is looked whether what a case waits for has come, its customer hears of the wait once.
         """
         whom, sells = await post.addressee(self._pool, platform, case), await self._platforms.by_id(platform)
         if whom is None or sells is None:
@@ -138,13 +139,14 @@ class Post:
         news = tuple(one for one in record.operations if one.id not in before.operations)
         as_told = msgspec.structs.replace(record, locale=language, operations=news)
         letter = self._letter(as_told, before, self._place(sells, whom, language), sells)
-        if letter is None:
+        wait = _wait(letter, record)
+        if letter is None or (wait is not None and wait == before.wait):
             return None
-        told = [one.id for one in news if operation_status(one) in {"sent", "done"}]
+        told = {"letter": letter_name(letter), "version": max(version, record.version), "operations": _told_of(letter, news)}
         return CaseMail(
             case=case,
-            mail=self._mail(sells, letter, record.locale, to=whom.address, key=uuid5(case, f"told {version}")),
-            told={"letter": letter_name(letter), "version": max(version, record.version), "operations": told},
+            mail=self._mail(sells, letter, record.locale, to=whom.address, key=uuid5(case, f"told {wait or version}")),
+            told=told | ({} if wait is None else {"wait": wait}),
         )
 
     def _letter(self, record: CaseRecord, before: ToldBefore, at: _Place, platform: Platform) -> Letter | None:
@@ -244,6 +246,21 @@ def _language(platform: Platform, locale: str) -> str:
 
 def _basics(at: _Place) -> dict[str, Any]:
     return {"name": at.name, "show": at.show, "zone": at.zone, "case_url": at.case_url}
+
+
+def _wait(letter: Letter | None, record: CaseRecord) -> str | None:
+    """What the letter says the case waits for, and until when."""
+    if isinstance(letter, CaseHandedOver):
+        return f"people until {letter.answer_by.isoformat()}"
+    return f"{record.wait_for} until {record.wait_until}" if isinstance(letter, CaseWaiting | CaseQuestion) else None
+
+
+def _told_of(letter: Letter, news: Sequence[OperationRow]) -> list[UUID]:
+    """The operations that the letter tells of: no later one need tell them again. Only the last letter of a case tells of money."""
+    ended = [one for one in news if operation_status(one) in {"sent", "done"}]
+    if isinstance(letter, CaseHandedOver):
+        return [one.id for one in ended if one.action in _TOLD_ACTIONS]
+    return [one.id for one in ended] if isinstance(letter, CaseResolved) else []
 
 
 def _because(shown: CaseShown, *outcomes: str) -> str:

@@ -48,6 +48,8 @@ SELECT coalesce((SELECT max((t.data->>'version')::bigint) FROM timeline t
         WHERE t.platform_id = $1 AND t.case_id = $2 AND t.kind = 'customer_told'), 0) AS version,
     ARRAY(SELECT (jsonb_array_elements_text(t.data->'operations'))::uuid FROM timeline t
         WHERE t.platform_id = $1 AND t.case_id = $2 AND t.kind = 'customer_told' AND t.data ? 'operations') AS operations,
+    (SELECT t.data->>'wait' FROM timeline t WHERE t.platform_id = $1 AND t.case_id = $2 AND t.kind IN ('customer_told', 'mail_refused')
+        AND t.data ?| '{version,wait}' ORDER BY t.seq DESC LIMIT 1) AS wait,
     EXISTS (SELECT FROM operation o JOIN operation_part part ON part.platform_id = $1 AND part.operation_id = o.id
         JOIN line l ON l.platform_id = $1 AND l.id = part.line_id
         WHERE o.platform_id = $1 AND o.case_id = $2 AND o.state NOT IN ('REFUSED', 'FAILED') AND l.price > 0 AND l.awarded = l.price) AS whole
@@ -102,6 +104,8 @@ class ToldBefore(msgspec.Struct, frozen=True, kw_only=True):
 
     version: int
     operations: frozenset[UUID]
+    wait: str | None
+    """what the last of them said the case waits for"""
     whole: bool
 
 
@@ -135,7 +139,7 @@ async def addressee(pool: Pool, platform: UUID, case: UUID) -> Addressee | None:
 async def told_before(pool: Pool, platform: UUID, case: UUID) -> ToldBefore:
     row = await pool.fetchrow(_TOLD, platform, case)
     assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-    return ToldBefore(version=row["version"], operations=frozenset(row["operations"]), whole=row["whole"])
+    return ToldBefore(version=row["version"], operations=frozenset(row["operations"]), wait=row["wait"], whole=row["whole"])
 
 
 async def reply_to_send(pool: Pool, platform: UUID, message: UUID) -> ReplyToSend | None:

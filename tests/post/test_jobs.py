@@ -147,6 +147,20 @@ async def test_an_address_that_refuses_ends_the_job_and_shows_on_the_timeline(wo
     assert await world.entries(case, "mail_refused") == [{"letter": "case_denied", "reason": "declined"}]
 
 
+async def test_an_address_that_refuses_is_not_told_of_the_same_wait_again(world: World) -> None:
+    show = await world.show("live")
+    await world.incident(show, version=1, until=None)
+    case = await world.case(Problem.STREAM_OUTAGE, show, await world.order(show))
+    for looks in (1, 2):
+        await world.pool.execute("UPDATE cases SET tell = true, version = version + 1 WHERE id = $1", case)
+        assert await world.office.jobs.tell_waiting(10) == 1
+        world.mailer.fail_next(Declined("declined", "550"))
+        await world.office.jobs.tell_customer(await payload(world), 0)
+        await world.pool.execute("DELETE FROM pgqueuer")
+        assert [one["reason"] for one in await world.entries(case, "mail_refused")] == ["declined"], looks
+    assert await world.letter(case) is None
+
+
 async def test_after_a_day_of_trying_people_can_see_that_nobody_was_reached(world: World) -> None:
     case, _ = await denied(world)
     await world.office.jobs.tell_waiting(10)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
 from service.model import Problem, WireId, wire
 from service.platforms import DeskHours
+from service.post import CaseMail
 from service.post_words import answered_by
 from service.store.pool import Pool
 from service.texts import LANGUAGES
@@ -165,8 +167,58 @@ async def test_money_of_an_earlier_letter_is_not_told_again(world: World, still_
     await still_pool.execute("UPDATE cases SET tell = true WHERE id = $1", case)
     first = await world.post.case_letter(world.id, case, 1)
     assert first is not None
-    await still_pool.execute("SELECT mail_noted($1, $2, 'customer_told', $3)", world.id, case, first.told)
+    await _note(world, case, first)
     assert await world.post.case_letter(world.id, case, 1) is None
     after = await world.post.case_letter(world.id, case, int(first.told["version"]) + 1)
     assert after is not None
     assert "€45.00" not in said(after.mail)
+
+
+async def test_a_wait_is_told_once_however_often_it_is_looked_at(world: World) -> None:
+    show = await world.show("live")
+    await world.incident(show, version=1, until=None)
+    case = await world.case(Problem.STREAM_OUTAGE, show, await world.order(show))
+    first, beside = [await world.post.case_letter(world.id, case, version) for version in (7, 8)]
+    assert first is not None
+    assert beside is not None
+    assert first.mail.message_key == beside.mail.message_key, "two processes that write at once write the same mail"
+    await _note(world, case, first)
+    assert await world.post.case_letter(world.id, case, 9) is None
+
+    await world.pool.execute("UPDATE cases SET wait_until = wait_until + interval '1 hour' WHERE id = $1", case)
+    longer = await world.post.case_letter(world.id, case, 10)
+    assert longer is not None
+    assert longer.mail.message_key != first.mail.message_key
+
+
+async def test_a_hand_over_is_told_once_and_again_when_people_answer_later(world: World) -> None:
+    show = await world.show("live")
+    order = await world.order(show, positions=({"kind": "merchandise", "name": "T-shirt"},))
+    case = await world.case(Problem.MERCH_WRONG, show, order, message="It is blue, and I ordered red.")
+    first = await world.post.case_letter(world.id, case, 7)
+    assert first is not None
+    await _note(world, case, first)
+    assert await world.post.case_letter(world.id, case, 9) is None
+    await world.pool.execute("UPDATE cases SET due_at = due_at + interval '3 days' WHERE id = $1", case)
+    assert await world.post.case_letter(world.id, case, 10) is not None
+
+
+async def test_money_that_went_out_before_a_wait_is_told_when_the_wait_is_over(world: World) -> None:
+    """The letter about the wait says nothing of money: it must not count as told."""
+    show = await world.show("off", starts_in=timedelta(days=2), status="cancelled")
+    case = await world.case(Problem.SHOW_CANCELLED, show, await world.order(show, positions=(VENUE,)))
+    waiting = "state = 'open', owner = 'timer', wait_for = 'incident_end', wait_until = $2, due_at = $2, ended_at = NULL"
+    await world.pool.execute(f"UPDATE cases SET {waiting} WHERE id = $1", case, world.now + timedelta(days=1))
+    wait = await world.post.case_letter(world.id, case, 7)
+    assert wait is not None
+    assert "€45.00" not in said(wait.mail)
+    await _note(world, case, wait)
+    over = "state = 'resolved', owner = NULL, wait_for = NULL, wait_until = NULL, due_at = NULL, ended_at = $2"
+    await world.pool.execute(f"UPDATE cases SET {over} WHERE id = $1", case, world.now)
+    last = await world.post.case_letter(world.id, case, int(wait.told["version"]) + 1)
+    assert last is not None
+    assert "€45.00" in said(last.mail)
+
+
+async def _note(world: World, case: UUID, letter: CaseMail) -> None:
+    await world.pool.execute("SELECT mail_noted($1, $2, 'customer_told', $3)", world.id, case, letter.told)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import asyncpg
 import msgspec
@@ -14,6 +14,11 @@ from integrations.sandbox_posts import NOTIFICATION_COLUMNS, SignedPost, Told, s
 from service.model import Money
 
 SandboxPool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+
+_SCRIPT: Final = """
+INSERT INTO sandbox.script (account, payment_ref, call, fault, detail, retry_after_seconds, times) VALUES ($1, $2, $3, $4, $5, $6, $7)
+"""
 
 
 class Fault(StrEnum):
@@ -165,11 +170,13 @@ class SandboxBooks:
 
     async def script(self, *entries: Script) -> None:
         """Append to the script. It is in the database, so it holds for every process at its next call."""
-        await self._pool.executemany(
-            """INSERT INTO sandbox.script (account, payment_ref, call, fault, detail, retry_after_seconds, times)
-               VALUES ($1, $2, $3, $4, $5, $6, $7)""",
-            [(self._account, e.payment_ref, e.call, e.fault.value, e.detail, e.retry_after_seconds, e.times) for e in entries],
-        )
+        await self._pool.executemany(_SCRIPT, self._rows(entries))
+
+    async def script_instead(self, *entries: Script) -> None:
+        """Put this in place of the whole script: no call finds it empty between the two."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute("DELETE FROM sandbox.script WHERE account = $1", self._account)
+            await connection.executemany(_SCRIPT, self._rows(entries))
 
     async def clear(self) -> None:
         """Forget the whole script and the latency."""
@@ -179,6 +186,9 @@ class SandboxBooks:
     async def clear_payment(self, payment_ref: str) -> None:
         """Forget what the script has for one payment."""
         await self._pool.execute("DELETE FROM sandbox.script WHERE account = $1 AND payment_ref = $2", self._account, payment_ref)
+
+    def _rows(self, entries: Sequence[Script]) -> list[tuple[object, ...]]:
+        return [(self._account, e.payment_ref, e.call, e.fault.value, e.detail, e.retry_after_seconds, e.times) for e in entries]
 
     async def set_latency(self, latency_ms: int) -> None:
         """How long every answer takes, after the work is done and committed."""

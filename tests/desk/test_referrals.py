@@ -431,7 +431,11 @@ async def _some_step(desk: Desk, chance: random.Random, order: str, cases: list[
     with suppress(Refused):
         await chance.choice(steps)()
     await desk.world.pool.execute(
-        "UPDATE cases SET owner = 'agent', agent_id = $2, due_at = app_now() + interval '1 hour' WHERE id = ANY ($1) AND owner = 'queue'",
+        # Locked in the order in which everybody locks them: two of these steps run at once.
+        """
+        UPDATE cases SET owner = 'agent', agent_id = $2, due_at = app_now() + interval '1 hour'
+        WHERE id IN (SELECT id FROM cases WHERE id = ANY ($1) AND owner = 'queue' ORDER BY id FOR NO KEY UPDATE)
+        """,
         cases,
         desk.mira.agent_id,
     )

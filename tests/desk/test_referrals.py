@@ -19,7 +19,7 @@ from service.store.idempotency import KeyReused
 from service.store.pool import Pool
 from tests.desk.referring import Desk, customer_writes, ends
 from tests.post.world import World
-from tests.promises.house import SUMS
+from tests.promises.house import SUMS, until
 
 # Enough for every step to meet every other; a seed is a run that can be looked at again.
 _ROUNDS: Final = 25
@@ -100,6 +100,23 @@ async def test_what_may_have_left_is_followed_up_as_ever(desk: Desk) -> None:
     await desk.world.settle()
     assert await desk.paid(order) == 2500
     assert await broken(desk) == {}
+
+
+async def test_what_leaves_while_a_question_waits_for_its_order_left_before_it_was_asked(desk: Desk) -> None:
+    order = await desk.order()
+    await desk.decided(order)
+    case = await desk.taken(order)
+    (operation,) = await desk.operations(order)
+    async with desk.world.pool.acquire() as somebody, somebody.transaction():
+        await somebody.execute("SELECT FROM orders WHERE ref = $1 FOR NO KEY UPDATE", order)
+        asking = asyncio.create_task(desk.ask(case))
+        await until(lambda: desk.world.value(_WAITING), lambda waiting: waiting == 1)
+        epoch = await desk.world.value("SELECT operation_lease($1, $2, 60)", desk.world.id, operation["id"])
+        begun = await desk.world.value("SELECT operation_begin($1, $2, $3, 60, $4)", desk.world.id, operation["id"], epoch, {"*": 86400})
+        assert begun["status"] == "send"
+    await asking
+    assert await desk.world.pool.fetch(_TOO_EARLY) == []
+    assert await desk.states(order) == [("SENT", [])]
 
 
 async def test_what_was_on_its_way_and_never_got_there_waits_from_then_on(desk: Desk) -> None:
@@ -441,6 +458,7 @@ async def _some_step(desk: Desk, chance: random.Random, order: str, cases: list[
     )
 
 
+_WAITING: Final = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 # A first sending that began while an answer was awaited: nothing that was asked before, or released since, explains it.
 _TOO_EARLY: Final = """
 SELECT t.started_at FROM try t JOIN attempt a ON a.id = t.attempt_id JOIN operation o ON o.id = a.operation_id

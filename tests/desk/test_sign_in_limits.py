@@ -9,13 +9,16 @@ import pytest
 
 from service.api.contract import contract
 from service.limits import Limits
+from service.store.pool import Pool
 from tests.desk.console import Office, browsing, installation, open_office
 
 MOST, _ = Limits().sign_ins_per_client
 
 
 @pytest.fixture
-async def office(fresh_database_url: str) -> AsyncIterator[Office]:
+async def office(fresh_database_url: str, still_pool: Pool) -> AsyncIterator[Office]:
+    """Time stands still: an address has so many in each ten minutes of the clock, and they do not end between two requests."""
+    del still_pool
     async with installation(fresh_database_url) as app:
         yield await open_office(app)
 

@@ -255,8 +255,11 @@ async def test_looking_again_and_again_is_bounded_for_each_customer(house: House
     before = await house.value("SELECT count(*) FROM rate WHERE bucket LIKE 'look-customer:%'")
     await orders_of(one)
     assert await house.value("SELECT count(*) FROM rate WHERE bucket LIKE 'look-customer:%'") == before + 1
-    await house.pool.execute("UPDATE rate SET used = 100000 WHERE bucket LIKE 'look-customer:%'")
-    answer = await one.asks("/v1/help/preview", {"problem": "other"})
+    for _ in range(2):  # an hour of the clock may begin in between, and with it another count
+        await house.pool.execute("UPDATE rate SET used = 100000 WHERE bucket LIKE 'look-customer:%'")
+        answer = await one.asks("/v1/help/preview", {"problem": "other"})
+        if answer.status_code == 429:
+            break
     assert (answer.status_code, int(answer.headers["retry-after"]) > 0) == (429, True)
     # Somebody else behind the same address is not kept waiting.
     await orders_of(await somebody(house))

@@ -98,17 +98,20 @@ END $$;
 CREATE OR REPLACE FUNCTION referral_open(doc jsonb) RETURNS jsonb
 LANGUAGE plpgsql AS $$
 DECLARE
-    v_now timestamptz := app_now();
+    v_now timestamptz;
     v_platform uuid := (doc->>'platform')::uuid;
     v_case uuid := (doc->>'case')::uuid;
     v_order uuid := (SELECT order_id FROM cases WHERE platform_id = v_platform AND id = v_case);
-    v_until timestamptz := app_now() + make_interval(secs => (doc->>'seconds')::float);
+    v_until timestamptz;
     v_holds boolean := (doc->>'holds')::boolean;
     v_lacks int;
     c cases;
     o operation;
 BEGIN
     PERFORM referral_locks(v_platform, v_order, v_case);
+    -- It is asked when it begins to hold: what left while it waited for its order left before.
+    v_now := app_now();
+    v_until := v_now + make_interval(secs => (doc->>'seconds')::float);
     SELECT * INTO c FROM cases WHERE platform_id = v_platform AND id = v_case;
     IF c.owner IS DISTINCT FROM 'agent' OR c.agent_id IS DISTINCT FROM (doc->>'agent')::uuid OR c.order_id IS DISTINCT FROM v_order THEN
         RETURN '{"status": "not_yours"}';

@@ -16,6 +16,8 @@ const PAUSE_MS = 800;
 const DAYS_MAX = 14;
 
 const timers = new Map<string, ReturnType<typeof setTimeout>>();
+/** what the service was last told of each, on its way or arrived */
+const told = new Map<string, Promise<void>>();
 
 function place(id: string, kind: Kind): string {
   const me = session.peek();
@@ -45,7 +47,7 @@ export function keep(id: string, kind: Kind, body: string, onState: (state: "kep
   timers.set(
     where,
     setTimeout(() => {
-      put(`/v1/cases/${id}/draft`, { kind, body }).then(
+      tell(where, id, kind, body).then(
         () => onState("kept"),
         () => onState("here"),
       );
@@ -58,7 +60,15 @@ export function drop(id: string, kind: Kind): void {
   const where = place(id, kind);
   clearTimeout(timers.get(where));
   localStorage.removeItem(where);
-  put(`/v1/cases/${id}/draft`, { kind, body: "" }).catch(() => undefined);
+  tell(where, id, kind, "").catch(() => undefined);
+}
+
+/** One after the other: what was typed before never arrives behind what came after it. */
+function tell(where: string, id: string, kind: Kind, body: string): Promise<void> {
+  const before = told.get(where) ?? Promise.resolve();
+  const now = before.catch(() => undefined).then(() => put<void>(`/v1/cases/${id}/draft`, { kind, body }));
+  told.set(where, now);
+  return now;
 }
 
 /** What the service has of this case: one's own, and what others began. */

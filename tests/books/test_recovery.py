@@ -38,6 +38,12 @@ TABLES: Final = (
 )
 
 
+_UNDER_WAY: Final = """
+    SELECT (SELECT count(*) FROM cases WHERE owner = 'process')
+        + (SELECT count(*) FROM operation WHERE state IN ('READY', 'SENT') AND accepted_at IS NULL)
+"""
+
+
 class Place:
     """An installation whose database can be put back to an earlier state, while the processor's ledger stays as it is."""
 
@@ -178,7 +184,7 @@ async def test_fifty_refunds_that_the_backup_does_not_know_are_paid_once(place: 
             await ask(house, "stream_outage", part)
         await house.pass_time(timedelta(hours=2))
         await house.until(
-            lambda: house.value("SELECT count(*) FROM operation WHERE state IN ('READY', 'SENT') AND accepted_at IS NULL"),
+            lambda: house.value(_UNDER_WAY),
             lambda under_way: under_way == 0,
         )
         assert await ledger(house) == paid

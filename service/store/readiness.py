@@ -12,7 +12,7 @@ from service.store.migrate import functions_sha256, load, load_functions
 from service.store.pool import COMMAND_SECONDS_MAX, Pool
 
 # A load balancer asks every few seconds and gives up after as many.
-_ANSWER_SECONDS_MAX: Final = 2.0
+READY_SECONDS_MAX: Final = 2.0
 
 
 # Who starts waits as long as for any other statement, of which these are two: a database is busy with itself after a power cut.
@@ -20,11 +20,11 @@ START_SECONDS_MAX: Final = 2 * COMMAND_SECONDS_MAX
 
 
 class DatabaseReadiness:
-    """`answer_seconds_max`: a database that needs longer is not ready."""
+    """`answer_seconds_max`: a database that needs longer is not ready; None: as `/readyz` has it."""
 
-    def __init__(self, pool: Pool, *, answer_seconds_max: float = _ANSWER_SECONDS_MAX) -> None:
+    def __init__(self, pool: Pool, *, answer_seconds_max: float | None = None) -> None:
         self._pool = pool
-        self._answer_seconds_max = answer_seconds_max
+        self._answer_seconds_max = READY_SECONDS_MAX if answer_seconds_max is None else answer_seconds_max
         self._newest = max((migration.number for migration in load()), default=0)
         self._functions = load_functions().sha256
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from service.store import readiness
 from service.store.pool import Pool
 from service.store.readiness import DatabaseReadiness
 from tests.desk.console import installation
@@ -14,7 +17,10 @@ _WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation =
 _SLOW_SECONDS = 5.0
 
 
-async def test_a_slow_database_is_waited_for_at_the_start_and_not_for_a_load_balancer(fresh_pool: Pool, fresh_database_url: str) -> None:
+async def test_a_slow_database_is_waited_for_at_the_start_and_not_for_a_load_balancer(
+    fresh_pool: Pool, fresh_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "READY_SECONDS_MAX", _SLOW_SECONDS / 2)
     async with fresh_pool.acquire() as busy, busy.transaction():
         await busy.execute("LOCK TABLE schema_migration")
         started = asyncio.create_task(starts(fresh_database_url))

@@ -81,7 +81,7 @@ from service.store.outbox import OutboxStore
 from service.store.platforms import PlatformStore
 from service.store.pool import Pool, open_pool
 from service.store.rails import RailStore
-from service.store.readiness import DatabaseReadiness
+from service.store.readiness import START_SECONDS_MAX, DatabaseReadiness
 from service.store.rollback import RollbackStore
 from service.store.shows import ShowStore
 from service.store.signing import SigningKeyStore
@@ -167,7 +167,7 @@ async def open_core(settings: Settings, vendors: Vendors) -> AsyncIterator[Core]
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(await open_pool(dsn, size=settings.pool_size))
         key_sets = await stack.enter_async_context(open_key_sets(private=settings.webhook_private_addresses))
-        if missing := await DatabaseReadiness(pool).missing():
+        if missing := await DatabaseReadiness(pool, answer_seconds_max=START_SECONDS_MAX).missing():
             raise SettingsError(list(missing))
         signing = await _signing_keys(pool, secret)
         rules = rules_of(settings, vendors.kinds, vendors.rails)

@@ -187,6 +187,7 @@ class Cases:
                 # Who comes back to a case that stands as it stood reads nothing more; what comes just now a glance finds.
                 is_read = knows and after >= found.seq
                 entries = [] if is_read else await store.timeline(self._pool, caller.platform_id, case, after, PAGE_MAX)
+                had_ended = record.ended_at is not None
                 if entries or not knows:
                     again = await self._record(caller, case)
                     if again is None:
@@ -201,8 +202,12 @@ class Cases:
                 if entries:
                     yield Progress(entries=tuple(_seen_by(audience, entries)), case=await self._shown(caller, record, audience))
                 # Of a joined case, the case it joined goes on: what ends is told there. Who comes back after it joined follows that one.
-                if record.ended_at is not None or record.id != found.id:
+                if record.id != found.id:
                     return
+                if record.ended_at is not None:
+                    if after >= record.seq or (had_ended and not entries):
+                        return
+                    continue  # it ended after its entries were read: the last of them are still to be told
                 left = ends_at - clock()
                 # Who comes back is told the rest.
                 if not await heard.wait(left, left) or self._watch.closing:

@@ -11,7 +11,7 @@ from uuid import uuid4
 import hypothesis
 import pytest
 
-from service.store import embedded, jobs, migrate
+from service.store import embedded, jobs, migrate, readiness
 from service.store import pool as pools
 from service.store.pool import Pool, open_pool
 from tests import copies, loops, postgres
@@ -34,8 +34,8 @@ def pytest_collection_finish() -> None:
 def _a_database_that_is_slow_is_not_away() -> Iterator[None]:
     """How soon an installation gives a database up is for its customers; the one of the tests is there, and kept from its processor."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (pools, jobs, migrate, embedded):
-            for name in {"CONNECT_SECONDS_MAX", "COMMAND_SECONDS_MAX"} & vars(module).keys():
+        for module in (pools, jobs, migrate, embedded, readiness):
+            for name in {"CONNECT_SECONDS_MAX", "COMMAND_SECONDS_MAX", "READY_SECONDS_MAX"} & vars(module).keys():
                 patch.setattr(module, name, PATIENCE_SECONDS)
         patch.setitem(vars(pools)["_SESSION"], "idle_in_transaction_session_timeout", f"{PATIENCE_SECONDS:.0f}s")
         yield

@@ -9,22 +9,29 @@ from typing import Final
 import asyncpg
 
 from service.store.migrate import functions_sha256, load, load_functions
-from service.store.pool import Pool
+from service.store.pool import COMMAND_SECONDS_MAX, Pool
 
-# A load balancer asks every few seconds and gives up after as many; a database that needs longer is not ready.
-_ANSWER_SECONDS_MAX: Final = 2.0
+# A load balancer asks every few seconds and gives up after as many.
+READY_SECONDS_MAX: Final = 2.0
+
+
+# Who starts waits as long as for any other statement, of which these are two: a database is busy with itself after a power cut.
+START_SECONDS_MAX: Final = 2 * COMMAND_SECONDS_MAX
 
 
 class DatabaseReadiness:
-    def __init__(self, pool: Pool) -> None:
+    """`answer_seconds_max`: a database that needs longer is not ready; None: as `/readyz` has it."""
+
+    def __init__(self, pool: Pool, *, answer_seconds_max: float | None = None) -> None:
         self._pool = pool
+        self._answer_seconds_max = READY_SECONDS_MAX if answer_seconds_max is None else answer_seconds_max
         self._newest = max((migration.number for migration in load()), default=0)
         self._functions = load_functions().sha256
 
     async def missing(self) -> Sequence[str]:
         """What is in the way, in words; never raises. A database of a newer release is fine: old and new run side by side."""
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS_MAX):
+            async with asyncio.timeout(self._answer_seconds_max):
                 newest = await self._pool.fetchval("SELECT max(number) FROM schema_migration") or 0
                 functions = await functions_sha256(self._pool)
         except asyncpg.UndefinedTableError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -13,6 +14,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 import pytest_asyncio
+import structlog
 from click.testing import CliRunner, Result
 
 from integrations.sandbox import SandboxRail, open_sandbox
@@ -28,6 +30,15 @@ from tests.books.test_recovery import everything
 from tests.promises.house import House, environment, many_orders
 
 DAY: Final = timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def said_elsewhere() -> Iterator[None]:
+    """The house in this process has the same standard output as the command, and lines of its own to say."""
+    before = structlog.get_config()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
+    yield
+    structlog.configure(**before)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

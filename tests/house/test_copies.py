@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import asyncpg
 import pytest
 
+from service.store import embedded
 from tests import copies
 
 _FILLS = """
@@ -57,9 +60,23 @@ async def test_a_database_to_which_somebody_is_still_connected_is_given_to_nobod
 
 
 async def test_what_is_given_back_is_given_again_and_never_to_two(template_database: str, postgres_dsn: str) -> None:
-    async with copies.copy_of(template_database, postgres_dsn) as one, copies.copy_of(template_database, postgres_dsn) as other:
+    template = f"given_{uuid4().hex[:12]}"  # whose copies no other worker takes meanwhile
+    url = await embedded.create_database(postgres_dsn, template, template=template_database)
+    await copies.describe(url)
+    async with copies.copy_of(template, postgres_dsn) as one, copies.copy_of(template, postgres_dsn) as other:
         assert one != other
+        given = {await number_of(one), await number_of(other)}
+    async with copies.copy_of(template, postgres_dsn) as one, copies.copy_of(template, postgres_dsn) as other:
+        assert {await number_of(one), await number_of(other)} == given
     connection = await asyncpg.connect(postgres_dsn)
-    free = await connection.fetchval("SELECT count(*) FROM pg_database WHERE datname LIKE $1", f"{template_database}_free_%")
+    for row in await connection.fetch("SELECT datname FROM pg_database WHERE datname LIKE $1", f"{template}%"):
+        await embedded.drop_database(postgres_dsn, row["datname"])
     await connection.close()
-    assert free >= 1
+
+
+async def number_of(url: str) -> int:
+    """Which database it is, whatever it is called now."""
+    connection = await asyncpg.connect(url)
+    number: int = await connection.fetchval("SELECT oid FROM pg_database WHERE datname = current_database()")
+    await connection.close()
+    return number

@@ -19,6 +19,7 @@ import pytest
 
 import service.facts
 from policies import bundled_folder, load_pack, load_packs
+from service.cli import platform_trial
 from service.cli.platform_trial import Step, Trial, run
 from service.demo.night import AUDIENCE, ISSUER, Night
 from service.demo.world import STREAM, Desk, Item, Shop, bearer, make_platform
@@ -29,6 +30,12 @@ from tests.patience import PATIENCE_SECONDS
 
 _SAMPLES: Final = Path(__file__).parents[2] / "docs" / "samples"
 _NEVER_FED: Final = dict.fromkeys([*_SUPPLIES, "scoped_incidents"], False)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A platform's command is a Python that has to start first."""
+    monkeypatch.setattr(platform_trial, "_COMMAND_SECONDS_MAX", PATIENCE_SECONDS)
 
 
 async def another(night: Night) -> Desk:

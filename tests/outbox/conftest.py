@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import msgspec
 import pytest
 
+from service import outbox as sending
 from service.callers import Caller
 from service.endpoints import Endpoints
 from service.model import IdentityLevel, WireId, unwire
@@ -22,6 +23,7 @@ from service.store.idempotency import IdempotencyKey
 from service.store.outbox import OutboxStore
 from service.store.pool import Pool
 from tests.identity.world import SECRET, Shop
+from tests.patience import PATIENCE_SECONDS
 
 VAULT: Final = Vault(SECRET, purpose="endpoints")
 # Rounds of a test: more than any needs, so that one that never ends is seen.
@@ -172,7 +174,9 @@ class Town:
 
 
 @pytest.fixture
-async def town(still_pool: Pool) -> Town:
+async def town(still_pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Town:
+    # Who is kept waiting by a test is no receiver that does not answer.
+    monkeypatch.setattr(sending, "SEND_SECONDS_MAX", PATIENCE_SECONDS)
     return Town(still_pool, await Shop.opens(still_pool))
 
 

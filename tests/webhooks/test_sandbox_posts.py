@@ -93,6 +93,7 @@ async def test_a_warning_is_paid_back_once_when_a_person_says_yes(posting_house:
     await post_all(house)
     (proposal,) = await proposed(house, order)
     assert (await decide(house, f"op_{proposal['id'].hex}", "approve", house.desk.lead)).status_code == 200
+    await house.until(lambda: house.payment(order), lambda found: found["refunded"] == PRICE)
     await post_all(house)
     assert (await house.books.line(order.payments[0])).refunds == 1
     assert (await house.payment(order))["refunded"] == PRICE

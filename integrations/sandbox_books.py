@@ -14,6 +14,7 @@ from integrations.sandbox_posts import NOTIFICATION_COLUMNS, SignedPost, Told, s
 from service.model import Money
 
 SandboxPool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+SandboxConnection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
 
 class Fault(StrEnum):
@@ -165,11 +166,21 @@ class SandboxBooks:
 
     async def script(self, *entries: Script) -> None:
         """Append to the script. It is in the database, so it holds for every process at its next call."""
-        await self._pool.executemany(
+        async with self._pool.acquire() as connection:
+            await self._append(connection, entries)
+
+    async def _append(self, connection: SandboxConnection, entries: Iterable[Script]) -> None:
+        await connection.executemany(
             """INSERT INTO sandbox.script (account, payment_ref, call, fault, detail, retry_after_seconds, times)
                VALUES ($1, $2, $3, $4, $5, $6, $7)""",
             [(self._account, e.payment_ref, e.call, e.fault.value, e.detail, e.retry_after_seconds, e.times) for e in entries],
         )
+
+    async def script_instead(self, *entries: Script) -> None:
+        """From now on this script and no other: no call comes in between and finds none."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute("DELETE FROM sandbox.script WHERE account = $1", self._account)
+            await self._append(connection, entries)
 
     async def clear(self) -> None:
         """Forget the whole script and the latency."""

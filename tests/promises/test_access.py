@@ -96,8 +96,7 @@ async def test_access_is_suspended_while_the_money_is_on_its_way_and_comes_back_
     wanted = {"pass_id": wire(WireId.PASS, (await _pass(house, order))["id"]), "show": order.show}
     assert (await house.post("/v1/access/tokens", wanted)).status_code == 404
     assert (await _pass(house, order))["status"] == "valid"
-    await house.books.clear()
-    await house.books.script(Script(fault=Fault.FAILED, detail="merchant_request", payment_ref=order.payments[0]))
+    await house.books.script_instead(Script(fault=Fault.FAILED, detail="merchant_request", payment_ref=order.payments[0]))
     await house.pass_time(2 * MINUTES)
     await house.until_case(case["id"], lambda found: found["status"] == "with_people")
     assert await _opens(house, order, token)

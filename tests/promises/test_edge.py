@@ -140,8 +140,7 @@ async def test_a_suspended_token_is_told_and_told_again_when_it_opens(house: Hou
     assert await _changed(house, since) == {_jti(token): "suspended"}
     async with _edge(house) as edge:
         assert await _reason(edge, token) == "suspended"
-        await house.books.clear()
-        await house.books.script(Script(fault=Fault.FAILED, detail="merchant_request", payment_ref=order.payments[0]))
+        await house.books.script_instead(Script(fault=Fault.FAILED, detail="merchant_request", payment_ref=order.payments[0]))
         await house.pass_time(timedelta(minutes=2))
         await house.until_case(case["id"], lambda found: found["status"] == "with_people")
         assert await _changed(house, since) == {_jti(token): "active"}

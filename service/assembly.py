@@ -167,7 +167,7 @@ async def open_core(settings: Settings, vendors: Vendors) -> AsyncIterator[Core]
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(await open_pool(dsn, size=settings.pool_size))
         key_sets = await stack.enter_async_context(open_key_sets(private=settings.webhook_private_addresses))
-        if missing := await DatabaseReadiness(pool).missing():
+        if missing := await DatabaseReadiness(pool, answer_seconds_max=None).missing():
             raise SettingsError(list(missing))
         signing = await _signing_keys(pool, secret)
         rules = rules_of(settings, vendors.kinds, vendors.rails)

@@ -16,15 +16,18 @@ _ANSWER_SECONDS_MAX: Final = 2.0
 
 
 class DatabaseReadiness:
-    def __init__(self, pool: Pool) -> None:
+    """`answer_seconds_max` None: as long as the pool lets each statement take; a process that starts has nobody else to go to."""
+
+    def __init__(self, pool: Pool, *, answer_seconds_max: float | None = _ANSWER_SECONDS_MAX) -> None:
         self._pool = pool
+        self._answer_seconds_max = answer_seconds_max
         self._newest = max((migration.number for migration in load()), default=0)
         self._functions = load_functions().sha256
 
     async def missing(self) -> Sequence[str]:
         """What is in the way, in words; never raises. A database of a newer release is fine: old and new run side by side."""
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS_MAX):
+            async with asyncio.timeout(self._answer_seconds_max):
                 newest = await self._pool.fetchval("SELECT max(number) FROM schema_migration") or 0
                 functions = await functions_sha256(self._pool)
         except asyncpg.UndefinedTableError:

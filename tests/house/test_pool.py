@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from uuid import UUID
 
 from service.model import Money
 from service.store.pool import Pool, open_pool
+from service.store.readiness import DatabaseReadiness
+from tests.desk.console import installation
+from tests.loops import let_pass
+from tests.promises.house import until
 
 
 async def test_json_goes_in_and_comes_out_as_it_was(pool: Pool) -> None:
@@ -44,3 +49,25 @@ async def test_a_transaction_left_open_is_rolled_back_on_return(database_url: st
 
 async def test_sessions_are_set_up_for_short_statements_in_utc(pool: Pool) -> None:
     assert [await pool.fetchval(f"SHOW {name}") for name in ("jit", "timezone")] == ["off", "UTC"]
+
+
+async def test_a_process_starts_on_a_database_that_is_slower_than_a_probe_waits(fresh_pool: Pool, fresh_database_url: str) -> None:
+    """Who sends requests goes elsewhere after two seconds; who starts has nowhere else to go."""
+    waits = """SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+        WHERE d.datname = current_database() AND l.relation = 'schema_migration'::regclass AND NOT l.granted"""
+    async with fresh_pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute("LOCK TABLE schema_migration IN ACCESS EXCLUSIVE MODE")
+        probe = asyncio.create_task(DatabaseReadiness(fresh_pool).missing())
+        starting = asyncio.create_task(_starts(fresh_database_url))
+        await until(lambda: connection.fetchval(waits), lambda count: count == 2)
+        let_pass(3.0)
+        assert await probe == ["the database does not answer"]
+        await transaction.rollback()
+    await starting
+
+
+async def _starts(url: str) -> None:
+    async with installation(url):
+        return

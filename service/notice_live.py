@@ -60,11 +60,12 @@ class ShowNotice:
         ends_at, tick = time.monotonic() + seconds_max, 0
         self._listeners += 1
         try:
-            while not (self._watch.closing or self.is_over):
+            while not self._watch.closing:
+                # What is said is told also where it is no longer read: a process that stood still before it listened, or a slow database.
                 if self._tick != tick:
                     tick = self._tick
                     yield self._text
-                elif (left := ends_at - time.monotonic()) <= 0:
+                elif self.is_over or (left := ends_at - time.monotonic()) <= 0:
                     return
                 else:
                     await _heard(self._news, left)

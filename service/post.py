@@ -125,8 +125,9 @@ class Post:
     async def case_letter(self, platform: UUID, case: UUID, version: int) -> CaseMail | None:
         """What there is to tell about the case as it stands now; `version` is the case's when somebody saw that there is something.
 
-        None: an earlier letter has told it, there is nothing to tell, or nobody to tell it to. The same version is the same mail, and so is
-        the same wait: however often it is looked whether what a case waits for has come, its customer hears of the wait once.
+        None: an earlier letter has told it, there is nothing to tell, or nobody to tell it to. The same news is the same mail, whichever
+        version is told: however often it is looked whether what a case waits for has come, its customer hears of the wait once, and two
+        letters that fell due together (a mail server was away, a process was started again) are one mail about its end.
         """
         whom, sells = await post.addressee(self._pool, platform, case), await self._platforms.by_id(platform)
         if whom is None or sells is None:
@@ -142,10 +143,12 @@ class Post:
         wait = _wait(letter, record)
         if letter is None or (wait is not None and wait == before.wait):
             return None
-        told = {"letter": letter_name(letter), "version": max(version, record.version), "operations": _told_of(letter, news)}
+        name, operations = letter_name(letter), _told_of(letter, news)
+        told = {"letter": name, "version": max(version, record.version), "operations": operations}
+        end = f"{name} at {record.ended_at} {sorted(one.hex for one in operations)}"
         return CaseMail(
             case=case,
-            mail=self._mail(sells, letter, record.locale, to=whom.address, key=uuid5(case, f"told {wait or version}")),
+            mail=self._mail(sells, letter, record.locale, to=whom.address, key=uuid5(case, f"told {wait or end}")),
             told=told | ({} if wait is None else {"wait": wait}),
         )
 

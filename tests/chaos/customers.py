@@ -14,11 +14,12 @@ import msgspec
 
 from service.demo.world import Desk, bearer
 from tests.chaos.wishes import BACKUP, Wish, share
+from tests.patience import PATIENCE_SECONDS
 
 # A server holds an answer back for ten seconds at most; who hears nothing for longer asks the other one.
 _ANSWER_SECONDS_MAX: Final = 13.0
 # Every server may be down for a while, one after the other; who has not been answered by then never will be.
-_PATIENCE_SECONDS: Final = 180.0
+_PATIENCE_SECONDS: Final = 5 * PATIENCE_SECONDS
 _AGAIN_SECONDS: Final = 0.25
 # Who waits for a rail that is away is asked soon, or not at all: a try that was cut off in the middle may have been sent.
 _AWAY_SECONDS: Final = 20.0

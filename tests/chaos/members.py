@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Final
 
 from service.store import embedded
+from tests.patience import PATIENCE_SECONDS
 
 # A loaded machine imports slowly, and a database that recovers makes a process start more than once.
-_START_SECONDS_MAX: Final = 90.0
+_START_SECONDS_MAX: Final = 3 * PATIENCE_SECONDS
 _STARTS_MAX: Final = 60
 _LOOK_SECONDS: Final = 0.05
 # How soon whoever runs the processes sees that one has died by itself.
 _WATCH_SECONDS: Final = 0.5
-_STOP_SECONDS_MAX: Final = 30.0
+_STOP_SECONDS_MAX: Final = PATIENCE_SECONDS
 
 
 class Member:

@@ -14,10 +14,11 @@ from tests.chaos.ground import Ground, feed, opened
 from tests.chaos.ledgers import Verdict, World, judge, look, story
 from tests.chaos.storm import Storm
 from tests.chaos.wishes import BACKUP, Wish, acts, wishes
+from tests.patience import PATIENCE_SECONDS
 from tests.promises.house import broken_sums
 
 # What was under way when the faults stopped has a lease and a call to end, and then waits that double up to a minute.
-_SETTLE_SECONDS_MAX: Final = 240.0
+_SETTLE_SECONDS_MAX: Final = 5 * PATIENCE_SECONDS
 _LOOK_SECONDS: Final = 0.5
 # An accepted refund is looked at every ten minutes only: the clock is turned on to what is due, at most so far at once.
 _CLOCK_STEP_MAX: Final = timedelta(minutes=11)

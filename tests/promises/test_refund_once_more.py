@@ -36,7 +36,9 @@ async def _settled(house: House, case: Any) -> Any:
 
 
 async def _paid(house: House, order: Bought, *, times: int) -> None:
-    """The sandbox's own books say so, and ours agree."""
+    """The sandbox's own books say so, and ours agree, once nothing of the order is under way: an agent's may be, after the answer."""
+    under_way = "SELECT count(*) FROM operation x JOIN orders o ON o.id = x.order_id WHERE o.ref = $1 AND x.ended_at IS NULL"
+    await house.until(lambda: house.value(under_way, order.ref), lambda left: left == 0)
     line = await house.books.line(order.payments[0])
     assert (line.refunds, line.refunded_minor) == (times, times * SHARE)
     payment = await house.payment(order)

@@ -160,6 +160,12 @@ async def test_a_script_can_be_for_one_payment_or_for_reads_alone(sandbox: Sandb
         await sandbox.rail.payment(untroubled, "EUR")
     assert (await sandbox.rail.payment(untroubled, "EUR")).refunded_minor == 700
 
+    await sandbox.books.script_instead(Script(fault=Fault.DECLINED, payment_ref=troubled, detail="bug"))
+    with pytest.raises(Declined):
+        await sandbox.rail.refund(request_for(sandbox, troubled, 700), key=str(sandbox.new_id()))
+    assert (await sandbox.rail.refund(request_for(sandbox, troubled, 700), key=str(sandbox.new_id()))).state == "SUCCEEDED"
+    await sandbox.books.script(Script(fault=Fault.UNREACHABLE, payment_ref=troubled, times=None))
+
     await sandbox.books.clear()
     assert (await sandbox.rail.refund(request_for(sandbox, troubled, 700), key=str(sandbox.new_id()))).state == "SUCCEEDED"
 

@@ -187,7 +187,7 @@ class Inbox:
         log.warning("webhook_not_applied", rail=row.rail, event_id=row.event.id, tries=row.tries, error=error)
         over = row.tries >= TRIES_MAX
         await self._store.mark(row, "failed" if over else None, None if over else retry_seconds(row.tries))
-        refused = isinstance(failure, Unavailable) and failure.configuration and row.tries == 1  # a wrong key does not mend itself
+        refused = isinstance(failure, Unavailable) and failure.configuration  # a wrong key does not mend itself; heard of once an event
         if over or refused or row.tries == ALERT_TRIES:
             data = {"ref": row.rail, "rail": row.rail, "event": row.event.id, "kind": row.event.kind, "error": error, "given_up": over}
             await self._store.alert(row.rail, "webhook_failed", data)

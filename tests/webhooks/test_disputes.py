@@ -15,7 +15,7 @@ import pytest_asyncio
 from integrations.sandbox_books import Fault, Script
 from service.demo.world import Bought, bearer
 from service.model import Money, WireId, wire
-from service.ports import DisputeNews, News, RefundNews, RefundSeen, Unavailable, WarningNews
+from service.ports import DisputeNews, Event, News, RefundNews, RefundSeen, Unavailable, WarningNews
 from service.store.inbox import InboxStore
 from tests.promises.house import House, all_holds, broken_sums, stream, uuid_of
 from tests.webhooks.stub import StubWebhook, signed
@@ -475,3 +475,32 @@ async def test_people_hear_at_once_of_a_key_that_the_processor_refuses(house: Ho
     assert (await house.client.post("/webhooks/sandbox", **signed(event))).status_code == 200
     await house.until(lambda: alerts(house, "sandbox"), lambda found: [one["owner"] for one in found] == ["queue"])
     stub.tells[event.id] = ()
+
+
+async def test_people_hear_of_a_refused_key_also_where_the_first_try_did_not_get_that_far(
+    house: House, stub: StubWebhook, show: str
+) -> None:
+    await house.shop.order(show, [stream(PRICE)])
+    event = stub.told()
+    stub.tells[event.id] = Unavailable("away")
+    assert (await house.client.post("/webhooks/sandbox", **signed(event))).status_code == 200
+    await _until_tried(house, event, 1)
+    stub.tells[event.id] = Unavailable("401", configuration=True)
+    for tries in (2, 3):
+        await house.pass_time(timedelta(minutes=1))
+        await _until_tried(house, event, tries)
+    heard = "SELECT count(*) FROM timeline WHERE kind = 'webhook_failed' AND data->>'event' = $1"
+    await house.until(lambda: house.value(heard, event.id), lambda entries: entries > 0)
+    stub.tells[event.id] = ()
+    await house.pass_time(timedelta(minutes=1))
+    await house.until(lambda: _tried(house, event), lambda row: row["outcome"] == "nothing")
+    assert await house.value(heard, event.id) == 1
+
+
+async def _until_tried(house: House, event: Event, times: int) -> None:
+    await house.until(lambda: _tried(house, event), lambda row: row["tries"] >= times)
+
+
+async def _tried(house: House, event: Event) -> dict[str, Any]:
+    (row,) = await house.rows("SELECT tries, outcome FROM webhook_inbox WHERE event_id = $1", event.id)
+    return row

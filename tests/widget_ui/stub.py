@@ -94,7 +94,14 @@ for (const name of ['open', 'close', 'resolved']) addEventListener(`makegood:${n
 
 @asynccontextmanager
 async def open_stub(
-    browser: Browser, answers: Answers, *, signed_in: bool = True, lang: str = "en", size: tuple[int, int] = NARROW, script: str = ""
+    browser: Browser,
+    answers: Answers,
+    *,
+    signed_in: bool = True,
+    lang: str = "en",
+    size: tuple[int, int] = NARROW,
+    script: str = "",
+    has_touch: bool = False,
 ) -> AsyncIterator[tuple[Page, Stub]]:
     """A page with a launcher on it. At its end no script has failed, and the page's policy has forbidden nothing."""
     stub = Stub(answers)
@@ -106,6 +113,7 @@ async def open_stub(
         timezone_id="Europe/Berlin",
         viewport={"width": size[0], "height": size[1]},
         reduced_motion="reduce",
+        has_touch=has_touch,
     )
     context.set_default_timeout(PATIENCE_MS)
     await context.add_init_script(OPEN_SHADOWS + _LISTEN + script)

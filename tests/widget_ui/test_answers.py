@@ -52,6 +52,50 @@ async def test_the_amount_is_agreed_to_before_the_answer_is_given(browser: Brows
         assert [sent(one) for one in stub.posts(PREVIEW)] == [FACT, FACT]
 
 
+# When each tap came, by the browser's own clock.
+_TAPS = "addEventListener('click', (event) => (window.taps ??= []).push(event.timeStamp), true)"
+_PAUSE_MS = 350
+
+
+@pytest.mark.parametrize("has_touch", [False, True])
+async def test_the_second_tap_of_a_double_one_agrees_to_nothing(browser: Browser, *, has_touch: bool) -> None:
+    """The yes has come to stand where the answer was tapped; two taps with a pause between them are two."""
+    async with open_stub(browser, ANSWERS, has_touch=has_touch, script=_TAPS) as (page, stub):
+        await comes_to(page, ASK)
+        x, y = await _below_both(page, "Money back", "Send back €25.00")
+        await (page.touchscreen.tap(x, y) if has_touch else page.mouse.click(x, y))
+        await expect(page.get_by_role("button", name="Send back €25.00")).to_be_visible()
+        if has_touch:
+            await page.touchscreen.tap(x, y)
+        else:
+            await page.mouse.down(click_count=2)
+            await page.mouse.up(click_count=2)
+        *_, first, second = await page.evaluate("window.taps")
+        if has_touch and second - first >= _PAUSE_MS:
+            await expect(page.get_by_role("heading", name="€25.00 sent back")).to_be_visible()
+            return
+        await taps(page, "Not now")
+        await expect(page.get_by_role("heading", name="One question")).to_be_visible()
+        assert stub.posts(GIVE) == []
+        await taps(page, "Money back")
+        await taps(page, "Send back €25.00")
+        await expect(page.get_by_role("heading", name="€25.00 sent back")).to_be_visible()
+
+
+async def _below_both(page: Page, one: str, other: str) -> tuple[float, float]:
+    """A point on the button of this screen, and on the one of the next."""
+    upper = await page.get_by_role("button", name=one).bounding_box()
+    await taps(page, one)
+    lower = await page.get_by_role("button", name=other).bounding_box()
+    await taps(page, "Not now")
+    await expect(page.get_by_role("button", name=one)).to_be_visible()
+    assert upper is not None
+    assert lower is not None
+    top, bottom = max(upper["y"], lower["y"]), min(upper["y"] + upper["height"], lower["y"] + lower["height"])
+    assert top < bottom, "they stand apart: there is nothing to be nervous of"
+    return lower["x"] + lower["width"] / 2, (top + bottom) / 2
+
+
 @pytest.mark.parametrize("with_likely", [True, False])
 async def test_what_has_changed_since_is_agreed_to_again(browser: Browser, *, with_likely: bool) -> None:
     less = {**BACK, "amount": 2000}

@@ -11,6 +11,7 @@ import { capital } from "./problem";
 import { identity } from "./who";
 import { again, agree, answer, back, copy, openCase, payOut, person, save, say as write, score, sendCode } from "./flow";
 import { problem } from "./lines";
+import { isNervous } from "./nervous";
 import { lasting, number } from "./numbers";
 import { prose } from "./prose";
 
@@ -43,9 +44,18 @@ export function confirm(a: App): VNode {
     ),
     effect(a, one, name),
     failed(a),
-    button(a, "confirm", say(`b_${action}` as Key, { amount }), () => (answered === undefined ? openCase(a) : agree(a, answered)), "primary"),
+    meant(button(a, "confirm", say(`b_${action}` as Key, { amount }), () => (answered === undefined ? openCase(a) : agree(a, answered)), "primary")),
     a.canGoBack && button(a, "not_now", say("not_now"), () => back(a), "plain"),
   );
+}
+
+/** A yes to what was read: not the second of two taps on what stood there before. */
+function meant(yes: VNode): VNode {
+  const onClickCapture = (event: MouseEvent): void => {
+    if (isNervous(event)) event.stopImmediatePropagation();
+  };
+  Object.assign(yes.props, { onClickCapture });
+  return yes;
 }
 
 function effect(a: App, one: Likely, name: string): VNode | null {

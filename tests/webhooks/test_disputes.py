@@ -464,6 +464,11 @@ async def test_people_hear_once_of_a_webhook_that_cannot_be_applied(house: House
     for tries in range(3):
         await inbox.alert("sandbox", "webhook_failed", {"ref": "one", "tries": tries})
     assert await alerts(house, "one") == [{"skill": "operations", "owner": "queue", "entries": 3}]
+    await house.pool.execute(
+        "UPDATE cases SET skill = 'lead' WHERE id IN (SELECT case_id FROM timeline WHERE kind = 'webhook_failed' AND data->>'ref' = 'one')"
+    )
+    await inbox.alert("sandbox", "webhook_failed", {"ref": "one", "tries": 3})
+    assert [one["entries"] for one in await alerts(house, "one")] == [4], "it was given on, and is the same case"
     await inbox.alert("a rail without payments", "webhook_failed", {"ref": "other"})
     assert await alerts(house, "other") == []
 

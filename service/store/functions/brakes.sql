@@ -52,7 +52,7 @@ BEGIN
     -- One at a time: whoever comes second sees the case that the first has made.
     PERFORM 1 FROM brake WHERE platform_id = p_platform AND scope = 'rail' AND ref = p_rail FOR UPDATE;
     SELECT c.id INTO v_case FROM cases c JOIN timeline t ON t.platform_id = p_platform AND t.case_id = c.id
-    WHERE c.platform_id = p_platform AND c.state = 'open' AND c.skill = 'operations' AND t.kind = 'rail_stopped' AND t.data->>'rail' = p_rail
+    WHERE c.platform_id = p_platform AND c.state = 'open' AND c.opened_by IS NULL AND t.kind = 'rail_stopped' AND t.data->>'rail' = p_rail
     ORDER BY c.id LIMIT 1;
     IF v_case IS NOT NULL THEN
         PERFORM mail_noted(p_platform, v_case, 'rail_stopped', jsonb_build_object('rail', p_rail, 'reason', p_reason));

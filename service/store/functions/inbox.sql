@@ -10,7 +10,7 @@ BEGIN
     -- One at a time: whoever comes second sees the case that the first has made.
     PERFORM pg_advisory_xact_lock(hashtextextended('alert ' || p_platform || ' ' || p_kind || ' ' || coalesce(p_data->>'ref', ''), 0));
     SELECT c.id INTO v_case FROM cases c JOIN timeline t ON t.platform_id = p_platform AND t.case_id = c.id
-    WHERE c.platform_id = p_platform AND c.state = 'open' AND c.skill = 'operations' AND t.kind = p_kind
+    WHERE c.platform_id = p_platform AND c.state = 'open' AND c.opened_by IS NULL AND t.kind = p_kind
       AND t.data->>'ref' IS NOT DISTINCT FROM p_data->>'ref'
     ORDER BY c.id LIMIT 1;
     IF v_case IS NOT NULL THEN
